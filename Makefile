@@ -1,0 +1,56 @@
+# `make figures` draws every figure, `make test` proves the library: each does all of its own set-up.
+PYTHON ?= python3
+SIZE   ?= paper
+DATA   ?= digits
+OUT    ?= figures/out
+
+VENV := .venv
+BIN  := $(VENV)/bin
+RUN  := $(BIN)/python
+
+.PHONY: figures test lint types unit coverage notebook bench clean
+
+figures: $(VENV)/.figures
+	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
+
+test: lint types unit coverage notebook
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(RUN) -m pytest -q -n 2
+
+# Coverage is measured with the JIT off: compiled lines leave no trace.
+coverage: $(VENV)/.test
+	$(BIN)/coverage erase
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not large"
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+notebook: $(VENV)/.test
+	MPLBACKEND=Agg $(RUN) docs/notebooks/pruning_is_sketching.py
+
+bench: $(VENV)/.test
+	$(RUN) -m benchmarks
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "lth_sketch needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv;"; \
+	  echo "or name another interpreter: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	@touch $@
+
+# One stamp for each extra; it is made again when setup.cfg changes.
+$(VENV)/.figures $(VENV)/.test: $(VENV)/.%: setup.cfg $(VENV)/.made
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,230 @@
+"""Checks of what a caller hands in: each error names the argument, its value and the mend."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+Array = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+def array(name: str, value: npt.ArrayLike, *, ndim: int | tuple[int, ...]) -> Array:
+    """Return a real, finite, nonempty float32 or float64 array with one of the `ndim` given.
+
+    Integers and booleans become float64; float32 and float64 are returned as they are (no copy).
+
+    Raises
+    ------
+    TypeError
+        If the entries are complex, objects or text, or the matrix is sparse.
+    ValueError
+        If the number of axes is another, there is no entry, or an entry is NaN or infinite.
+    """
+    if scipy.sparse.issparse(value):
+        raise TypeError(f"{name} is sparse; pass a dense array, for instance {name}.toarray()")
+    result = _real(name, np.asarray(value))
+    shapes = (ndim,) if isinstance(ndim, int) else ndim
+    if result.ndim not in shapes:
+        axes = " or ".join(str(n) for n in shapes)
+        raise ValueError(f"{name} must have {axes} axes; got shape {result.shape}")
+    if result.size == 0:
+        raise ValueError(f"{name} must not be empty; got shape {result.shape}")
+    _finite(name, result)
+    return result
+
+
+def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Any:
+    """Return a real, finite array as `array` does, or a CSR/CSC matrix as a CSR/CSC array.
+
+    Raises
+    ------
+    TypeError
+        If the entries are not real numbers, or the sparse format is neither CSR nor CSC.
+    ValueError
+        If the shape does not fit, or an entry is NaN or infinite.
+    """
+    if not scipy.sparse.issparse(value):
+        return array(name, value, ndim=ndim)
+    if value.format not in ("csr", "csc"):
+        raise TypeError(
+            f"{name} is sparse in format {value.format!r}; convert it, for instance {name}.tocsr()"
+        )
+    if 0 in value.shape:
+        raise ValueError(f"{name} must not be empty; got shape {value.shape}")
+    data = _real(name, value.data)
+    _finite(f"{name}.data", data)
+    kind = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
+    return kind((data, value.indices, value.indptr), shape=value.shape)
+
+
+def vector(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Array:
+    """Return a real, finite vector of `size` entries (any, but at least one, by default)."""
+    result = array(name, value, ndim=1)
+    if size is not None and len(result) != size:
+        raise ValueError(f"{name} must have length {size}; got length {len(result)}")
+    return result
+
+
+def weights(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Array:
+    """Return a vector of weights that are >= 0 and not all zero (not normalised)."""
+    result = vector(name, value, size=size)
+    smallest = result.min()
+    if smallest < 0:
+        raise ValueError(
+            f"{name} must be >= 0; got {name}[{int(result.argmin())}] = {smallest}; "
+            "take absolute values or shift the scores"
+        )
+    if not result.any():
+        raise ValueError(f"{name} must have an entry > 0; all {len(result)} are zero")
+    return result
+
+
+def probabilities(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Floats:
+    """Return weights normalised to sum 1, in float64."""
+    raw = weights(name, value, size=size).astype(np.float64)
+    # Dividing by the largest first keeps the sum of huge or tiny weights in range.
+    raw /= raw.max()
+    raw /= raw.sum()
+    return raw
+
+
+def covering(p: npt.ArrayLike, term_norms: Floats, *, name: str = "p") -> Floats:
+    """Return normalised probabilities that are positive wherever a term is not zero.
+
+    Raises
+    ------
+    ValueError
+        If some `p` is zero where its term norm is not: the estimate would be biased.
+    """
+    result = probabilities(name, p, size=len(term_norms))
+    missed = np.flatnonzero((result == 0) & (term_norms > 0))
+    if missed.size:
+        i = int(missed[0])
+        raise ValueError(
+            f"{name}[{i}] = 0, but the term norm there is {term_norms[i]}: the estimate would be "
+            f"biased ({missed.size} such entries); give every nonzero term a positive probability, "
+            "for instance with probabilities.defensive"
+        )
+    return result
+
+
+def count(name: str, value: Any, *, minimum: int = 1) -> int:
+    """Return an integer >= `minimum`."""
+    if isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be an integer; got {value!r}")
+    try:
+        result = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer; got {value!r}") from None
+    if result < minimum:
+        raise ValueError(f"{name} must be at least {minimum}; got {result}")
+    return result
+
+
+def sizes(value: Any, *, name: str = "s") -> Integers:
+    """Return the numbers of draws as int64, of shape () for one number.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        If there is none, or one is below 1.
+    """
+    result = np.asarray(value)
+    if result.size == 0:
+        raise ValueError(f"{name} must hold at least one number of draws; got {value!r}")
+    if result.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be an integer or integers; got {value!r}")
+    if result.min() < 1:
+        raise ValueError(f"{name} must be at least 1; got {result.min()}")
+    return result.astype(np.int64)
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    low: float = -np.inf,
+    high: float = np.inf,
+    closed: bool = True,
+) -> float:
+    """Return a float in [low, high], or strictly inside when `closed` is false.
+
+    NaN is refused; an infinite value passes only where an end of the closed interval is infinite.
+    """
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    inside = low <= result <= high if closed else low < result < high
+    if not inside:
+        ends = f"[{low:g}, {high:g}]" if closed else f"({low:g}, {high:g})"
+        raise ValueError(f"{name} must lie in {ends}; got {result!r}")
+    return result
+
+
+def risk(name: str, value: Any) -> float:
+    """Return a probability strictly between 0 and 1."""
+    return number(name, value, low=0.0, high=1.0, closed=False)
+
+
+def choice(name: str, value: str, allowed: Collection[str]) -> str:
+    """Return `value` if it is one of the names allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(sorted(allowed))}; got {value!r}")
+    return value
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """Return the Generator that `rng` stands for: itself, a seed, or fresh entropy for None."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        return np.random.default_rng()
+    if isinstance(rng, bool | np.bool_) or not isinstance(rng, int | np.integer):
+        raise TypeError(
+            f"rng must be a numpy.random.Generator, an integer seed or None; got {rng!r}"
+        )
+    if rng < 0:
+        raise ValueError(f"rng as a seed must be >= 0; got {rng}")
+    return np.random.default_rng(int(rng))
+
+
+def workers(n_jobs: int | None) -> int:
+    """Return a number of threads: the one given, or that of the processors at hand."""
+    if n_jobs is not None:
+        return count("n_jobs", n_jobs)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _real(name: str, value: Array) -> Array:
+    kind = value.dtype.kind
+    if kind in "iub":
+        return value.astype(np.float64)
+    if kind != "f":
+        raise TypeError(f"{name} must hold real numbers; got dtype {value.dtype}")
+    if value.dtype.itemsize not in (4, 8):
+        # half and extended precision: float64 is the working precision here
+        return value.astype(np.float64)
+    return value
+
+
+def _finite(name: str, value: Array) -> None:
+    # min and max propagate NaN, and need no temporary of the array's size.
+    if value.size == 0 or (np.isfinite(value.min()) and np.isfinite(value.max())):
+        return
+    position = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+    where = ", ".join(str(i) for i in position)
+    raise ValueError(
+        f"{name} must be finite; got {name}[{where}] = {value[position]}; "
+        "remove or impute such entries"
+    )

@@ -1,0 +1,27 @@
+"""One Hypothesis profile, one place for test sizes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
+
+settings.register_profile(
+    "lth_sketch",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=60 if JIT else 15,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.load_profile("lth_sketch")
+
+
+@pytest.fixture(scope="session")
+def size() -> Callable[[int, int], int]:
+    """Choose a test's size: size(compiled, interpreted)."""
+    return lambda compiled, interpreted: compiled if JIT else interpreted
