@@ -1,0 +1,20 @@
+"""Pruning at initialization as matrix sketching: draws, exact moments, bounds and certificates.
+
+One noun, `Product`; one verb, to draw a mask. ``moments`` holds what its error is on average,
+``bounds`` what it is at most, ``montecarlo`` what it is when measured. The strategies of
+``lth_sketch.testing`` are imported by name; they need Hypothesis.
+"""
+
+from lth_sketch import bounds, datasets, moments, montecarlo, probabilities
+from lth_sketch.product import Product
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Product",
+    "bounds",
+    "datasets",
+    "moments",
+    "montecarlo",
+    "probabilities",
+]

@@ -1,0 +1,224 @@
+"""Measured errors, and certificates by simulation."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+from lth_sketch import validation
+from lth_sketch.kernels import errors
+from lth_sketch.product import Product
+from lth_sketch.validation import Floats, Integers
+
+# Trials that share one child Generator. Fixed, so that no number of threads changes a bit.
+BLOCK = 64
+
+_Simulate = Callable[[np.random.Generator, Floats], None]
+
+
+def squared_errors(
+    product: Product,
+    p: npt.ArrayLike,
+    s: npt.ArrayLike,
+    *,
+    trials: int,
+    design: str = "multinomial",
+    rng: np.random.Generator | int | None = None,
+    n_jobs: int | None = None,
+) -> Floats:
+    """Return ``||A diag(m) B - AB||_F^2`` of simulated masks.
+
+    One trial draws max(s) indices once and reads the error off at each s in passing: errors of one
+    trial at two sizes are dependent, those of two trials are not. By S0 a trial costs a vector
+    product of d terms, however many rows A has.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    p : (d,) array
+        Weights >= 0, normalised here; positive wherever the product's term is not zero.
+    s : int or array of int
+        Numbers of draws.
+    trials : int
+        Number of masks drawn for each s.
+    design : {"multinomial", "top"}
+        How masks are drawn, see `sampling.draw`.
+    rng : Generator, int or None
+        Source of randomness. The same seed gives the same bits for any number of threads.
+    n_jobs : int or None
+        Threads; by default as many as there are processors.
+
+    Returns
+    -------
+    (trials,) array, or (len(s), trials) for an array s
+        Squared errors, in float64.
+
+    Raises
+    ------
+    ValueError
+        If `p` would bias the estimate, `trials`, `s` or `n_jobs` is below 1, the design is unknown,
+        or the factor of S0 does not fit into memory.
+    TypeError
+        If a count is not an integer, or `rng` is of a wrong type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lth_sketch import moments
+    >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
+    >>> found = squared_errors(product, [1, 1], [2, 8], trials=20000, rng=0)
+    >>> exact = moments.multinomial(product, [1, 1], [2, 8])
+    >>> bool((abs(found.mean(axis=1) / exact - 1) < 0.05).all())
+    True
+    """
+    draws = validation.sizes(s)
+    trials = validation.count("trials", trials)
+    threads = workers(n_jobs)
+    prepare = _DESIGNS[validation.choice("design", design, _DESIGNS)]
+    generator = validation.generator(rng)
+    chances = validation.covering(p, product.term_norms)
+    sizes, where = np.unique(draws, return_inverse=True)
+    simulate = prepare(product, chances, sizes)
+    blocks = [slice(start, start + BLOCK) for start in range(0, trials, BLOCK)]
+    children = generator.spawn(len(blocks))
+    out = np.empty((len(sizes), trials))
+
+    def run(task: tuple[slice, np.random.Generator]) -> None:
+        columns, child = task
+        part = np.empty((len(sizes), len(range(*columns.indices(trials)))))
+        simulate(child, part)
+        out[:, columns] = part
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, zip(blocks, children, strict=True)))
+    out *= product.total**2
+    return np.asarray(out[where.reshape(draws.shape)])
+
+
+def quantile_limit(
+    product: Product,
+    p: npt.ArrayLike,
+    s: npt.ArrayLike,
+    delta: float,
+    *,
+    risk: float | None = None,
+    trials: int = 20_000,
+    design: str = "multinomial",
+    rng: np.random.Generator | int | None = None,
+    n_jobs: int | None = None,
+) -> Floats:
+    """Return a limit on ``||err||_F`` by simulation, exact for any design (B8).
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    p : (d,) array
+        Weights >= 0, normalised here; positive wherever the product's term is not zero.
+    s : int or array of int
+        Numbers of draws.
+    delta : float
+        Probability, in (0, 1), with which a new mask may exceed the limit.
+    risk : float or None
+        None: a new mask exceeds the limit with probability at most `delta`, simulation and new mask
+        taken together (exchangeability). A number in (0, 1): with probability at least 1 - risk
+        over the simulation, the limit is at or above the true (1 - delta) quantile (binomial order
+        statistics).
+    trials : int
+        Number of masks simulated.
+    design, rng, n_jobs
+        As in `squared_errors`.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        Limit on ``||err||_F``, in the units of the product. The statement is for each s by itself.
+
+    Raises
+    ------
+    ValueError
+        If the trials are too few for `delta` and `risk`; the error says how many are needed.
+
+    Examples
+    --------
+    >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
+    >>> round(float(quantile_limit(product, [3, 4], 4, 0.05, trials=1000, rng=0)), 6)
+    6.0
+    """
+    delta = validation.risk("delta", delta)
+    trials = validation.count("trials", trials)
+    k = _rank(delta, risk, trials)
+    found = squared_errors(product, p, s, trials=trials, design=design, rng=rng, n_jobs=n_jobs)
+    return np.asarray(np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k]))[()]
+
+
+def workers(n_jobs: int | None) -> int:
+    """Return a number of threads: the one given, or that of the processors at hand."""
+    if n_jobs is not None:
+        return validation.count("n_jobs", n_jobs)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _rank(delta: float, risk: float | None, trials: int) -> int:
+    """Return the k of "the k-th largest simulated error"."""
+    if risk is None:
+        k = int(np.floor(delta * (trials + 1)))
+        needed = int(np.ceil(1.0 / delta)) - 1
+    else:
+        risk = validation.risk("risk", risk)
+        # The k-th largest lies below the quantile iff fewer than k errors reach it.
+        k = int(scipy.stats.binom.ppf(risk, trials, delta))
+        k -= int(scipy.stats.binom.cdf(k - 1, trials, delta) > risk)
+        needed = int(np.ceil(np.log(risk) / np.log1p(-delta)))
+    if k < 1:
+        raise ValueError(
+            f"trials = {trials} are too few for delta = {delta} and risk = {risk}; "
+            f"take at least {needed}"
+        )
+    return k
+
+
+def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    terms, lengths, centre = _scaled_terms(product, p)
+    cumulative = np.cumsum(p)
+    # Whatever rounding leaves above the last sum belongs to the last entry that can be drawn.
+    cumulative[np.flatnonzero(p)[-1] :] = np.inf
+    table = np.empty(len(p), np.int64)
+    errors.guide(cumulative, table)
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
+
+    return simulate
+
+
+def _scaled_terms(product: Product, p: Floats) -> tuple[Floats, Integers, Floats]:
+    """Terms over their probabilities, the length of each without trailing zeros, and their sum."""
+    C = product.unit_factor
+    nonzero = C != 0
+    lengths = C.shape[1] - np.argmax(nonzero[:, ::-1], axis=1)
+    lengths[~nonzero.any(axis=1)] = 0
+    terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
+    return terms, lengths.astype(np.int64), C.sum(axis=0)
+
+
+def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    if sizes[-1] > product.d:
+        raise ValueError(f"s must be at most d = {product.d} for the design 'top'; got {sizes[-1]}")
+    order = np.argsort(-p, kind="stable")
+    gaps = [product.unit_factor[order[size:]].sum(axis=0) for size in sizes]
+    found = np.array([gap @ gap for gap in gaps])
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        out[:] = found[:, None]
+
+    return simulate
+
+
+_DESIGNS = {"multinomial": _replacement, "top": _top}

@@ -1,0 +1,284 @@
+"""Where the probabilities of a draw come from, and what a design makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from lth_sketch import validation
+from lth_sketch.product import Product
+from lth_sketch.validation import Floats
+
+
+def optimal(product: Product) -> Floats:
+    """Return the draw of least error, ``p_i = u_i / U`` (S3).
+
+    Parameters
+    ----------
+    product : Product
+        The product that is sketched.
+
+    Returns
+    -------
+    (d,) array
+        Probabilities, summing to 1.
+
+    References
+    ----------
+    Drineas, Kannan, Mahoney, Fast Monte Carlo Algorithms for Matrices I, SIAM J. Comput. 36
+    (2006), section 4.
+
+    Examples
+    --------
+    >>> optimal(Product([[3.0, 1.0]], [1.0, 1.0]))
+    array([0.75, 0.25])
+    """
+    return product.term_norms / product.total
+
+
+def data_free(w: npt.ArrayLike) -> Floats:
+    """Return ``p_i`` proportional to ``|w_i|``: the optimal draw where features have one norm (D1).
+
+    Parameters
+    ----------
+    w : (d,) or (d, r) array
+        Weights; for several outputs the norm of row i stands for ``|w_i|``.
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Raises
+    ------
+    ValueError
+        If `w` is all zero or not finite.
+
+    Examples
+    --------
+    >>> data_free([3.0, -1.0])
+    array([0.75, 0.25])
+    """
+    return validation.probabilities("w", _sizes_of(w))
+
+
+def squared(w: npt.ArrayLike) -> Floats:
+    """Return ``p_i`` proportional to ``w_i^2``: minimax over data of one Frobenius norm (D4).
+
+    Parameters
+    ----------
+    w : (d,) or (d, r) array
+        Weights; for several outputs the norm of row i stands for ``|w_i|``.
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Raises
+    ------
+    ValueError
+        If `w` is all zero or not finite.
+
+    Examples
+    --------
+    >>> squared([3.0, -1.0])
+    array([0.9, 0.1])
+    """
+    relative = _sizes_of(w)
+    largest = relative.max()
+    return validation.probabilities("w", (relative / largest) ** 2 if largest else relative)
+
+
+def uniform(d: int) -> Floats:
+    """Return ``p_i = 1/d``.
+
+    Parameters
+    ----------
+    d : int
+        Number of features.
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Examples
+    --------
+    >>> uniform(4)
+    array([0.25, 0.25, 0.25, 0.25])
+    """
+    return np.full(validation.count("d", d), 1.0 / d)
+
+
+def leverage(A: npt.ArrayLike, ridge: float = 0.0) -> Floats:
+    """Return the ridge leverage scores of the columns of A, normalised (B5, E4).
+
+    Parameters
+    ----------
+    A : (q, d) array or CSR/CSC matrix
+        Data, features in columns.
+    ridge : float
+        lam >= 0 in ``tau_i = A_i^T (A A^T + lam I)^{-1} A_i``; for 0 the inverse on the range of A.
+
+    Returns
+    -------
+    (d,) array
+        ``tau_i`` divided by their sum, the effective dimension.
+
+    Raises
+    ------
+    ValueError
+        If `A` is all zero or not finite, or `ridge` is negative.
+
+    References
+    ----------
+    Alaoui, Mahoney, Fast Randomized Kernel Ridge Regression with Statistical Guarantees, NeurIPS
+    2015, section 3.
+
+    Examples
+    --------
+    >>> leverage([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    array([0.5 , 0.25, 0.25])
+    """
+    dense = validation.matrix("A", A)
+    ridge = validation.number("ridge", ridge, low=0.0)
+    dense = np.asarray(dense.todense() if hasattr(dense, "todense") else dense, dtype=np.float64)
+    if dense.shape[0] > dense.shape[1]:
+        # R has the singular values and right vectors of A; a Gram matrix would lose the small ones.
+        dense = scipy.linalg.qr(dense, mode="r", check_finite=False)[0][: dense.shape[1]]
+    _, sigma, Vt = scipy.linalg.svd(dense, full_matrices=False, check_finite=False)
+    rank = int((sigma > sigma[0] * max(dense.shape) * np.finfo(np.float64).eps).sum())
+    if rank == 0:
+        raise ValueError("A must have an entry that is not zero; all are zero")
+    shrink = 1.0 / (1.0 + ridge / sigma[:rank] ** 2)
+    return validation.probabilities("A", shrink @ Vt[:rank] ** 2)
+
+
+def from_scores(scores: npt.ArrayLike) -> Floats:
+    """Return scores >= 0 (largest = most worth keeping) as probabilities.
+
+    Parameters
+    ----------
+    scores : (d,) array
+        Any nonnegative scores, not all zero.
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Raises
+    ------
+    ValueError
+        If a score is negative or not finite, or all are zero.
+
+    Examples
+    --------
+    >>> from_scores([1, 3])
+    array([0.25, 0.75])
+    """
+    return validation.probabilities("scores", scores)
+
+
+def mixture(p: npt.ArrayLike, q: npt.ArrayLike, alpha: float) -> Floats:
+    """Return ``(1 - alpha) p + alpha q``.
+
+    Parameters
+    ----------
+    p, q : (d,) array
+        Weights >= 0, normalised here.
+    alpha : float
+        Share of `q`, in [0, 1].
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or `alpha` lies outside [0, 1].
+
+    Examples
+    --------
+    >>> mixture([1, 0], [1, 1], 0.5)
+    array([0.75, 0.25])
+    """
+    alpha = validation.number("alpha", alpha, low=0.0, high=1.0)
+    first = validation.probabilities("p", p)
+    return (1 - alpha) * first + alpha * validation.probabilities("q", q, size=len(first))
+
+
+def defensive(product: Product, alpha: float) -> Floats:
+    """Return the optimal draw mixed with ``a_i^2 / ||A||_F^2`` (E3).
+
+    However small an initial weight, its probability keeps a floor, so that the error at the end of
+    training has a finite mean.
+
+    Parameters
+    ----------
+    product : Product
+        The product at initialization, ``Product(X, w0)``.
+    alpha : float
+        Share of the floor, in [0, 1].
+
+    Returns
+    -------
+    (d,) array
+        Probabilities.
+
+    Examples
+    --------
+    >>> defensive(Product([[1.0, 1.0]], [3.0, 1.0]), 0.5)
+    array([0.625, 0.375])
+    """
+    relative = product.column_norms / product.column_norms.max()
+    return mixture(optimal(product), relative**2, alpha)
+
+
+def chi2(q: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """Return ``chi2(q || p) = sum q_i^2 / p_i - 1``, the quality of a draw as one number (S3).
+
+    A draw with p costs exactly ``U^2 chi2(optimal || p) / s`` more than the optimal one.
+
+    Parameters
+    ----------
+    q, p : (d,) array
+        Weights >= 0, normalised here.
+
+    Returns
+    -------
+    float
+        Zero when they agree, infinite where `p` misses the support of `q`.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or weights are negative, not finite or all zero.
+
+    Examples
+    --------
+    >>> round(chi2([1, 1], [3, 1]), 6)
+    0.333333
+    """
+    target = validation.probabilities("q", q)
+    draw = validation.probabilities("p", p, size=len(target))
+    live = target > 0
+    if (draw[live] == 0).any():
+        return np.inf
+    # sum (q - p)^2 / p is the same number without the cancellation against 1.
+    gap = target[live] - draw[live]
+    with np.errstate(over="ignore"):
+        inside = float((gap * (gap / draw[live])).sum())
+    return inside + float(draw[~live].sum())
+
+
+def _sizes_of(w: npt.ArrayLike) -> Floats:
+    checked = validation.array("w", w, ndim=(1, 2)).astype(np.float64)
+    if checked.ndim == 1:
+        return np.abs(checked)
+    largest = np.abs(checked).max() or 1.0
+    return np.asarray(np.linalg.norm(checked / largest, axis=1)) * largest

@@ -1,0 +1,261 @@
+"""The one noun of the library: a matrix product that is sketched over its inner dimension."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg.lapack
+import scipy.sparse
+
+from lth_sketch import validation
+from lth_sketch.kernels import norms
+from lth_sketch.validation import Array, Floats
+
+# The largest number of float64 entries of a factor C of S0: 2 GiB.
+FACTOR_ENTRIES = 2**28
+# Norms whose squares keep all their digits in float64.
+SMALLEST, LARGEST = 1e-145, 1e150
+# Rows of a float32 factor that are widened to float64 at a time.
+CHUNK = 4096
+
+
+class Product:
+    """A product AB, seen as the sum of d terms ``outer(A[:, i], B[i])``.
+
+    A pruned model is ``A @ diag(m) @ B`` for a mask m. With ``(A, B) = (X, w0)`` it is the model at
+    initialization, with the trained weights the trained model, with ``(J, J.T)`` the tangent kernel
+    of a network.
+
+    Parameters
+    ----------
+    A : (q, d) array or CSR/CSC matrix
+        Left factor; its columns are what is pruned (for data X: samples in rows, features in
+        columns). Never changed; must not be changed by the caller while the product is in use.
+    B : (d,) or (d, r) array or CSR/CSC matrix
+        Right factor.
+
+    Raises
+    ------
+    TypeError
+        If an entry is not a real number.
+    ValueError
+        If the shapes do not fit, an entry is NaN or infinite, squares overflow or vanish, or every
+        term is zero: then there is nothing to sketch.
+
+    Notes
+    -----
+    Statement S0: for Frobenius errors every product is one vector product, see `factor`. Norms,
+    moments and bounds are float64; `value` keeps float32 when both factors are float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> product = Product(np.array([[3.0, 0.0], [4.0, 1.0]]), np.array([1.0, 2.0]))
+    >>> product.term_norms
+    array([5., 2.])
+    >>> product
+    Product(A (2, 2), B (2,): d=2, U=7, ||AB||=6.7082, coherence=1.55)
+    """
+
+    def __init__(self, A: npt.ArrayLike, B: npt.ArrayLike) -> None:
+        self.A: Any = validation.matrix("A", A)
+        self.B: Any = validation.matrix("B", B, ndim=(1, 2))
+        if self.A.shape[1] != self.B.shape[0]:
+            raise ValueError(
+                f"A and B must share the inner dimension; got shapes {self.A.shape} and "
+                f"{self.B.shape}: the columns of A must be as many as the rows of B"
+            )
+        self.column_norms: Floats = np.sqrt(_column_squares("A", self.A))
+        self.row_norms: Floats = np.sqrt(_column_squares("B", self._rows.T))
+        self.term_norms: Floats = self.column_norms * self.row_norms
+        self.total = float(self.term_norms.sum())
+        # The law of one draw that was asked for last, see single_draw.SingleDraw.of.
+        self.last_law: object = None
+        if self.total == 0.0:
+            raise ValueError(
+                "A and B give a product of zeros (every term A[:, i] B[i] is zero): there is "
+                "nothing to sketch; check that A or B is not all zero"
+            )
+        if not SMALLEST < self.total < LARGEST:
+            raise ValueError(
+                f"A and B give terms of total norm {self.total:.3g}, whose square leaves float64 "
+                f"(allowed: {SMALLEST:.0e} to {LARGEST:.0e}); rescale A or B: errors scale with it"
+            )
+
+    @property
+    def d(self) -> int:
+        """Inner dimension: the number of terms, which is the length of a mask."""
+        return int(self.A.shape[1])
+
+    @property
+    def q(self) -> int:
+        """Number of rows of A."""
+        return int(self.A.shape[0])
+
+    @property
+    def r(self) -> int:
+        """Number of columns of B (1 for a vector)."""
+        return int(self._rows.shape[1])
+
+    @property
+    def value(self) -> Array:
+        """AB, (q,) or (q, r), float32 when both factors are, accumulated in float64."""
+        narrow = self.A.dtype == self.B.dtype == np.float32
+        result = self._value if self.B.ndim == 2 else self._value[:, 0]
+        return result.astype(np.float32 if narrow else np.float64)
+
+    @cached_property
+    def norm2(self) -> float:
+        """Squared Frobenius norm of AB, by the cheaper of AB itself and the matrix H of S0."""
+        if self.q * self.r <= self.d * (self.q + self.r):
+            return float(np.einsum("jk,jk->", self._value, self._value))
+        unit = self.term_norms / self.total
+        return max(0.0, float(unit @ self._cosines @ unit)) * self.total**2
+
+    @property
+    def coherence(self) -> float:
+        """``||AB||^2 / sum u_i^2``: 0 when the terms cancel, up to d when they all agree."""
+        relative = self.term_norms / self.total
+        return self.norm2 / self.total**2 / float(relative @ relative)
+
+    def factor(self) -> Floats:
+        """Return C with ``||A diag(m) B - AB||_F = ||C (m - 1)||_2`` for every mask m (S0).
+
+        Returns
+        -------
+        (rank, d) array
+            Column norms are `term_norms` and ``||C @ 1||`` is ``||AB||_F``. The rank is at most
+            min(d, q r). It holds for errors; for solving, H = C^T C squares the condition number.
+
+        Raises
+        ------
+        ValueError
+            If min(d, q r) * d entries do not fit into memory (2 GiB).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> product = Product(np.ones((1000, 3)), np.array([1.0, 2.0, 3.0]))
+        >>> C = product.factor()
+        >>> np.allclose(np.linalg.norm(C, axis=0), product.term_norms)
+        True
+        """
+        return np.asarray(self.unit_factor.T * self.total, order="C")
+
+    @cached_property
+    def unit_factor(self) -> Floats:
+        """The factor of S0 transposed and divided by `total`: (d, rank), row i for term i.
+
+        The form in which kernels read it; no scale of A or B can overflow in it.
+        """
+        terms = self.q * self.r
+        entries = min(self.d, terms) * self.d
+        if entries > FACTOR_ENTRIES:
+            raise ValueError(
+                f"A {self.A.shape} and B {self.B.shape} need a factor of min(d, q r) x d = "
+                f"{min(self.d, terms)} x {self.d} entries ({entries * 8 / 2**30:.3g} GiB, limit "
+                f"{FACTOR_ENTRIES * 8 / 2**30:.3g} GiB); use fewer rows of A or fewer features"
+            )
+        if terms < self.d:
+            A, B = _dense(self.A) / self.total, _dense(self._rows)
+            return np.asarray(np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms))
+        return _root(self._cosines) * (self.term_norms / self.total)[:, None]
+
+    @cached_property
+    def _value(self) -> Floats:
+        A, B = self.A, _dense(self._rows)
+        if scipy.sparse.issparse(A):
+            return np.asarray(A.astype(np.float64) @ B)
+        if A.dtype == np.float64:
+            return np.asarray(A @ B)
+        out = np.empty((self.q, self.r))
+        for start in range(0, self.q, CHUNK):
+            out[start : start + CHUNK] = A[start : start + CHUNK].astype(np.float64) @ B
+        return out
+
+    @property
+    def _cosines(self) -> Floats:
+        """H of S0 divided by u_i u_j: the cosines between terms, zero where a term is zero."""
+        H = _gram(self.A, self.column_norms)
+        H *= _gram(self._rows.T, self.row_norms)
+        return H
+
+    @property
+    def _rows(self) -> Any:
+        return self.B if self.B.ndim == 2 else self.B[:, None]
+
+    def __repr__(self) -> str:
+        return (
+            f"Product(A {self.A.shape}, B {self.B.shape}: d={self.d}, U={self.total:.5g}, "
+            f"||AB||={self.norm2**0.5:.5g}, coherence={self.coherence:.3g})"
+        )
+
+
+def _column_squares(name: str, A: Any) -> Floats:
+    if scipy.sparse.issparse(A):
+        wide = A.astype(np.float64)
+        result = np.asarray(wide.multiply(wide).sum(axis=0)).ravel()
+    else:
+        result, part = np.zeros(A.shape[1]), np.empty(A.shape[1])
+        with np.errstate(over="ignore"):
+            for start in range(0, A.shape[0], CHUNK):
+                norms.column_squares(np.ascontiguousarray(A[start : start + CHUNK]), part)
+                result += part
+    faint = (result < SMALLEST**2) & ((result > 0) | _vanished(A, result))
+    if faint.any() or not (result < LARGEST**2).all():
+        worst = float(np.sqrt(result[faint].min() if faint.any() else result.max()))
+        raise ValueError(
+            f"{name} has a column or row of norm {worst:.3g}, whose square leaves "
+            f"float64 (allowed: {SMALLEST:.0e} to {LARGEST:.0e}); rescale {name}: errors scale "
+            "with it"
+        )
+    return result
+
+
+def _vanished(A: Any, squares: Floats) -> npt.NDArray[np.bool_]:
+    """Columns with nonzero entries that have no squares left."""
+    result: npt.NDArray[np.bool_] = squares == 0
+    zero = np.flatnonzero(result)
+    if zero.size:
+        result[zero] = np.asarray(abs(A[:, zero]).max(axis=0) > 0).ravel()
+    return result
+
+
+def _gram(A: Any, scale: Floats) -> Floats:
+    """``A^T A`` with row and column i divided by scale_i, in float64."""
+    if scipy.sparse.issparse(A):
+        wide = A.astype(np.float64)
+        G = np.asarray((wide.T @ wide).toarray())
+    elif A.dtype == np.float64:
+        G = A.T @ A
+    else:
+        G = np.zeros((A.shape[1], A.shape[1]))
+        for start in range(0, A.shape[0], CHUNK):
+            rows = A[start : start + CHUNK].astype(np.float64)
+            G += rows.T @ rows
+    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
+    G *= inverse[:, None]
+    G *= inverse
+    return np.asarray(G)
+
+
+def _root(cosines: Floats) -> Floats:
+    """Return L (d, rank) with ``L L^T = cosines``, rows of unit norm, by pivoted Cholesky.
+
+    Cosines rather than H itself: dropping what lies below the tolerance is then harmless for every
+    term, however small beside the others.
+    """
+    packed, pivots, rank, _ = scipy.linalg.lapack.dpstrf(cosines.T, lower=0)
+    upper = np.triu(packed)[:rank]
+    root = np.empty((len(cosines), rank))
+    root[pivots - 1] = upper.T
+    return root
+
+
+def _dense(A: Any) -> Floats:
+    if scipy.sparse.issparse(A):
+        A = A.toarray()
+    return np.asarray(A, dtype=np.float64)

@@ -1,0 +1,161 @@
+"""The law of one draw: all that the moments and bounds of s draws with replacement are made of."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+
+from lth_sketch import validation
+from lth_sketch.product import LARGEST, Product
+from lth_sketch.validation import Floats
+
+# Multiplications spent at most on the exact diameter D before a bound on it is taken.
+DIAMETER_WORK = 2**36
+# Pairs of terms are compared in square blocks of this many rows.
+BLOCK = 512
+
+
+class SingleDraw:
+    """One draw of a term, ``Z = vec(A_i B_i) / p_i`` with probability ``p_i``, and ``Y = Z - E Z``.
+
+    Every quantity is in units of the product's `total` U (squares in U^2, and so on), so that no
+    scale of the factors can overflow.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB that is sketched.
+    p : (d,) array
+        Weights >= 0, normalised here; positive wherever the product's term is not zero.
+
+    Attributes
+    ----------
+    p : (d,) array
+        Normalised probabilities.
+    T : float
+        ``E ||Y||^2``; s draws have the second moment V = T / s (S2).
+    """
+
+    def __init__(self, product: Product, p: npt.ArrayLike) -> None:
+        self.p = validation.covering(p, product.term_norms)
+        self._live = self.p > 0
+        self._q = self.p[self._live]
+        self._product = product
+        # G - ||AB||^2 of S2; the largest terms of G are divided before they are multiplied.
+        u = product.term_norms[self._live] / product.total
+        with np.errstate(over="ignore"):
+            self.uncentred = float((u * (u / self._q)).sum())
+            self.R = float((u / self._q).max())
+        self.T = max(0.0, self.uncentred - product.norm2 / product.total**2)
+
+    @classmethod
+    def of(cls, product: Product, p: npt.ArrayLike) -> SingleDraw:
+        """Return the law, kept with the product until another `p` is asked for.
+
+        Several bounds on one product and one p then share the eigenvalues and the rest.
+        """
+        law = cls(product, p)
+        kept = product.last_law
+        if isinstance(kept, cls) and np.array_equal(kept.p, law.p):
+            return kept
+        product.last_law = law
+        return law
+
+    @cached_property
+    def _centred(self) -> Floats:
+        """Rows Y_i in the coordinates of S0, for the terms that can be drawn."""
+        C = self._product.unit_factor
+        rows = C[self._live] / self._q[:, None]
+        rows -= C.sum(axis=0)
+        return rows
+
+    @cached_property
+    def _squares(self) -> Floats:
+        """``||Y_i||^2`` for the terms that can be drawn."""
+        with np.errstate(over="ignore"):
+            return np.asarray(np.einsum("ik,ik->i", self._centred, self._centred))
+
+    @cached_property
+    def M(self) -> float:
+        """``max ||Y_i||``."""
+        return float(np.sqrt(self._squares.max()))
+
+    @cached_property
+    def fourth(self) -> float:
+        """``E ||Y||^4``."""
+        with np.errstate(over="ignore"):
+            return float(self._q @ self._squares**2)
+
+    @cached_property
+    def omega2(self) -> float:
+        """``Var ||Y||^2``."""
+        if not np.isfinite(self.fourth):
+            return np.inf
+        mean = float(self._q @ self._squares)
+        return float(self._q @ (self._squares - mean) ** 2)
+
+    @cached_property
+    def eigenvalues(self) -> Floats:
+        """Eigenvalues of Sigma = E Y Y^T, descending, without those lost in rounding."""
+        rows = self._centred * np.sqrt(self._q)[:, None]
+        found = scipy.linalg.eigvalsh(rows.T @ rows, check_finite=False)[::-1]
+        floor = len(found) * np.finfo(np.float64).eps * max(found[0], 0.0)
+        return np.asarray(found[found > floor])
+
+    @cached_property
+    def sigma2(self) -> float:
+        """Largest eigenvalue of Sigma."""
+        return float(self.eigenvalues.max(initial=0.0))
+
+    @cached_property
+    def frobenius2(self) -> float:
+        """``||Sigma||_F^2``."""
+        with np.errstate(over="ignore"):
+            return float(self.eigenvalues @ self.eigenvalues)
+
+    def variance(self, s: Floats) -> Floats:
+        """``Var ||err||^2`` after s draws: W of B7."""
+        return (self.omega2 + 2.0 * (s - 1.0) * self.frobenius2) / s**3
+
+    @cached_property
+    def D(self) -> float:
+        """``max ||Z_i - Z_j||``, or a bound on it where all pairs would cost too much.
+
+        Pairs are tried in the order of their distance from the mean, which rules out most of them.
+        """
+        norms = np.sqrt(self._squares)
+        order = np.argsort(-norms)
+        norms = norms[order]
+        if len(norms) == 1:
+            return 0.0
+        ceiling = min(float(norms[0] + norms[1]), 2 * self.R)
+        if not ceiling < LARGEST:
+            return ceiling
+        best = 0.0
+        work = DIAMETER_WORK
+        for start in range(0, len(norms), BLOCK):
+            # j <= i with norms[i] + norms[j] > best are the pairs still worth a look.
+            reach = int(np.searchsorted(-norms, norms[start] - best, side="left"))
+            if norms[start] * 2 <= best:
+                break
+            rows = self._centred[order[start : start + BLOCK]]
+            for other in range(start, min(reach, len(norms)), BLOCK):
+                work -= BLOCK**2 * rows.shape[1]
+                if work < 0:
+                    return ceiling
+                columns = self._centred[order[other : other + BLOCK]]
+                best = max(best, _largest_distance(rows, columns))
+        return min(best, ceiling)
+
+
+def _largest_distance(rows: Floats, columns: Floats) -> float:
+    """Largest distance between a row of one matrix and a row of the other."""
+    squares = -2.0 * (rows @ columns.T)
+    squares += np.einsum("ik,ik->i", rows, rows)[:, None]
+    squares += np.einsum("ik,ik->i", columns, columns)
+    i, j = np.unravel_index(int(squares.argmax()), squares.shape)
+    # The winner again without cancellation.
+    return float(np.linalg.norm(rows[i] - columns[j]))
