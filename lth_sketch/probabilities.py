@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from lth_sketch import validation
+from lth_sketch import _inclusion, validation
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -274,6 +274,50 @@ def chi2(q: npt.ArrayLike, p: npt.ArrayLike) -> float:
     with np.errstate(over="ignore"):
         inside = float((gap * (gap / draw[live])).sum())
     return inside + float(draw[~live].sum())
+
+
+def inclusion(p: npt.ArrayLike, s: int, *, design: str = "multinomial") -> Floats:
+    """Return the probability of each index to be kept at all (S2, S4, S5, S6).
+
+    Parameters
+    ----------
+    p : (d,) array
+        Weights >= 0, normalised here.
+    s : int
+        Number of draws; for "poisson" the expected number of indices.
+    design : str
+        - "multinomial": ``1 - (1 - p_i)^s``.
+        - "poisson", "systematic": ``min(1, p_i / tau)``, summing to s (capped water filling).
+        - "priority": by quadrature over a Poisson-binomial law, at a cost of some hundred times
+          ``d (s + 10 sqrt(s))`` operations.
+        - "top": 1 for the s largest, the lowest index first among equals, else 0.
+
+    Returns
+    -------
+    (d,) array
+        Inclusion probabilities. They sum to s, for "multinomial" to the expected number of
+        distinct indices.
+
+    Raises
+    ------
+    ValueError
+        If the weights are negative, not finite or all zero; if `s` is below 1, or above the number
+        of nonzero p in a design without replacement; if the design is unknown.
+
+    References
+    ----------
+    Tillé, Sampling Algorithms, Springer 2006, chapter 2 (water filling); Duffield, Lund, Thorup,
+    J. ACM 54 (2007), section 1 (priority).
+
+    Examples
+    --------
+    >>> inclusion([1, 1, 2], 2)
+    array([0.4375, 0.4375, 0.75  ])
+    >>> inclusion([1, 1, 6], 2, design="poisson")
+    array([0.5, 0.5, 1. ])
+    """
+    compute = _inclusion.DESIGNS[validation.choice("design", design, _inclusion.DESIGNS)]
+    return compute(p, validation.count("s", s))
 
 
 def _sizes_of(w: npt.ArrayLike) -> Floats:

@@ -16,10 +16,13 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-def array(name: str, value: npt.ArrayLike, *, ndim: int | tuple[int, ...]) -> Array:
+def array(
+    name: str, value: npt.ArrayLike, *, ndim: int | tuple[int, ...], finite: bool = True
+) -> Array:
     """Return a real, finite, nonempty float32 or float64 array with one of the `ndim` given.
 
     Integers and booleans become float64; float32 and float64 are returned as they are (no copy).
+    With `finite` false the entries are not looked at.
 
     Raises
     ------
@@ -37,11 +40,12 @@ def array(name: str, value: npt.ArrayLike, *, ndim: int | tuple[int, ...]) -> Ar
         raise ValueError(f"{name} must have {axes} axes; got shape {result.shape}")
     if result.size == 0:
         raise ValueError(f"{name} must not be empty; got shape {result.shape}")
-    _finite(name, result)
+    if finite:
+        _finite(name, result)
     return result
 
 
-def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Any:
+def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2, finite: bool = True) -> Any:
     """Return a real, finite array as `array` does, or a CSR/CSC matrix as a CSR/CSC array.
 
     Raises
@@ -52,7 +56,7 @@ def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Any:
         If the shape does not fit, or an entry is NaN or infinite.
     """
     if not scipy.sparse.issparse(value):
-        return array(name, value, ndim=ndim)
+        return array(name, value, ndim=ndim, finite=finite)
     if value.format not in ("csr", "csc"):
         raise TypeError(
             f"{name} is sparse in format {value.format!r}; convert it, for instance {name}.tocsr()"
@@ -60,7 +64,8 @@ def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2) -> Any:
     if 0 in value.shape:
         raise ValueError(f"{name} must not be empty; got shape {value.shape}")
     data = _real(name, value.data)
-    _finite(f"{name}.data", data)
+    if finite:
+        _finite(f"{name}.data", data)
     kind = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
     return kind((data, value.indices, value.indptr), shape=value.shape)
 
@@ -129,7 +134,7 @@ def count(name: str, value: Any, *, minimum: int = 1) -> int:
     return result
 
 
-def sizes(value: Any, *, name: str = "s") -> Integers:
+def sizes(value: Any, *, name: str = "s", minimum: int = 1) -> Integers:
     """Return the numbers of draws as int64, of shape () for one number.
 
     Raises
@@ -137,16 +142,29 @@ def sizes(value: Any, *, name: str = "s") -> Integers:
     TypeError
         If they are not integers.
     ValueError
-        If there is none, or one is below 1.
+        If there is none, or one is below `minimum`.
     """
     result = np.asarray(value)
     if result.size == 0:
-        raise ValueError(f"{name} must hold at least one number of draws; got {value!r}")
+        raise ValueError(f"{name} must hold at least one number; got {value!r}")
     if result.dtype.kind not in "iu":
         raise TypeError(f"{name} must be an integer or integers; got {value!r}")
-    if result.min() < 1:
-        raise ValueError(f"{name} must be at least 1; got {result.min()}")
+    if result.min() < minimum:
+        raise ValueError(f"{name} must be at least {minimum}; got {result.min()}")
     return result.astype(np.int64)
+
+
+def numbers(name: str, value: Any, *, low: float = 0.0) -> Floats:
+    """Return one number or an array of numbers >= `low`, infinity included, as float64."""
+    result = np.asarray(value)
+    if result.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number or numbers; got {value!r}")
+    if result.size == 0:
+        raise ValueError(f"{name} must hold at least one number; got {value!r}")
+    refused = ~(result >= low)
+    if refused.any():
+        raise ValueError(f"{name} must be >= {low:g}; got {result[refused][0]}")
+    return result.astype(np.float64)
 
 
 def number(

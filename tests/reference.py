@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import scipy.integrate
-
+import scipy.linalg
 
 # --- product, moments, bounds: draws with replacement ------------------------------------------
 
@@ -65,3 +65,348 @@ def chi2_tail_by_imhof(x, weights):
 
     value, _ = scipy.integrate.quad(integrand, 0, np.inf, limit=2000)
     return 0.5 + value / np.pi
+
+
+# --- bounds: independence, worst_cases, training, spectral -------------------------------------
+
+
+def uncentred_moment(a, W, p):
+    """G(p): the sum of a_i^2 ||W_i||^2 / p_i over the terms that are not zero."""
+    W = np.asarray(W, dtype=float).reshape(len(W), -1)
+    return sum(
+        a[i] ** 2 * sum(x * x for x in W[i]) / p[i]
+        for i in range(len(W))
+        if a[i] > 0 and W[i].any()
+    )
+
+
+def one_draw_moment(X, W, p):
+    """E ||err||^2 of one draw, term by term: s draws have 1/s of it."""
+    X = np.asarray(X, dtype=float)
+    W = np.asarray(W, dtype=float).reshape(len(W), -1)
+    terms = [np.outer(X[:, i], W[i]) for i in range(len(W))]
+    total = sum(terms)
+    return sum(p[i] * np.sum((terms[i] / p[i] - total) ** 2) for i in range(len(W)) if p[i] > 0)
+
+
+def worst_over_frobenius(p, w):
+    """The largest eigenvalue of diag(w_i^2 / p_i) - w w^T: worst data of Frobenius norm 1."""
+    return float(np.linalg.eigvalsh(np.diag(w * w / p) - np.outer(w, w))[-1])
+
+
+def worst_over_columns(p, w):
+    """The worst data of feature norms 1, in two dimensions or more."""
+    w = np.abs(w)
+    return float(np.sum(w * w / p) - max(0.0, 2 * w.max() - w.sum()) ** 2)
+
+
+def kernel_noise(A, p):
+    """B5 by definition: the largest norm of A_i A_i^T / p_i - K, and the norm of its E square."""
+    K = A @ A.T
+    square = np.zeros_like(K)
+    largest = 0.0
+    for i in range(A.shape[1]):
+        if p[i] > 0:
+            gap = np.outer(A[:, i], A[:, i]) / p[i] - K
+            square += p[i] * gap @ gap
+            largest = max(largest, np.linalg.norm(gap, 2))
+    return largest, np.linalg.norm(square, 2)
+
+
+def whitener(A, ridge):
+    """(A A^T + ridge I)^(-1/2)."""
+    values, vectors = np.linalg.eigh(A @ A.T)
+    return vectors @ np.diag((np.maximum(values, 0) + ridge) ** -0.5) @ vectors.T
+
+
+# --- pruning ------------------------------------------------------------------------------------
+
+
+def network_loss(X, y, layers):
+    """||X W_1 ... W_L - y||^2 / 2."""
+    output = np.asarray(X, dtype=float)
+    for W in layers:
+        output = output @ W
+    return float(np.sum((output - y) ** 2)) / 2
+
+
+def changed(layers, layer, index, value):
+    """The network with one weight replaced."""
+    copy = [np.array(W, dtype=float) for W in layers]
+    copy[layer][index] = value
+    return copy
+
+
+def network_gradient(X, y, layers):
+    """Central differences: exact, since the loss is quadratic in each single weight."""
+    gradient = [np.zeros(W.shape) for W in layers]
+    for layer, W in enumerate(layers):
+        for index in np.ndindex(W.shape):
+            up = network_loss(X, y, changed(layers, layer, index, W[index] + 1))
+            down = network_loss(X, y, changed(layers, layer, index, W[index] - 1))
+            gradient[layer][index] = (up - down) / 2
+    return gradient
+
+
+def gradient_norm2(X, y, layers):
+    """Squared norm of the gradient by all weights."""
+    return sum(float(np.sum(G**2)) for G in network_gradient(X, y, layers))
+
+
+def slope(function):
+    """Derivative at 1 of a polynomial of degree at most 4, by five points."""
+    return (8 * (function(1.5) - function(0.5)) - (function(2.0) - function(0.0))) / 6
+
+
+def synflow_by_paths(layers):
+    """Sum over all paths through a weight of the product of the sizes along the path."""
+    scores = [np.zeros(W.shape) for W in layers]
+    units = [range(len(W)) for W in layers] + [range(layers[-1].shape[1])]
+    for path in itertools.product(*units):
+        steps = list(itertools.pairwise(path))
+        flow = math.prod(abs(W[step]) for W, step in zip(layers, steps, strict=True))
+        for score, step in zip(scores, steps, strict=True):
+            score[step] += flow
+    return scores
+
+
+def inclusion_by_filling(p, s):
+    """min(1, p_i / tau) with sum s: cap the largest, share out the rest, again and again."""
+    p = np.asarray(p, dtype=float)
+    pi = np.zeros(len(p))
+    capped = set()
+    while True:
+        rest = [i for i in range(len(p)) if i not in capped]
+        total = sum(p[i] for i in rest)
+        for i in rest:
+            pi[i] = (s - len(capped)) * p[i] / total if total else 0.0
+        over = {i for i in rest if pi[i] >= 1}
+        if not over:
+            break
+        capped |= over
+        pi[list(capped)] = 1.0
+    return pi
+
+
+def systematic_sets(pi):
+    """Kept sets of Madow's walk with their probabilities, interval of starts by interval."""
+    ends = np.concatenate([[0.0], np.cumsum(pi)])
+    cuts = np.unique(np.concatenate([[0.0, 1.0], ends % 1.0]))
+    for low, high in itertools.pairwise(cuts):
+        start = (low + high) / 2
+        points = start + np.arange(math.ceil(ends[-1]))
+        kept = [i for i in range(len(pi)) if ((ends[i] <= points) & (points < ends[i + 1])).any()]
+        yield kept, high - low
+
+
+# --- sampling -----------------------------------------------------------------------------------
+
+
+def top_set(p, s):
+    """The s largest, the lowest index first among equals."""
+    return sorted(sorted(range(len(p)), key=lambda i: (-p[i], i))[:s])
+
+
+def replayed_uniforms(d, rng, block):
+    """The v_i on (0, 1] of a Generator, or of its children where d takes several blocks."""
+    lengths = [min(block, d - start) for start in range(0, d, block)]
+    children = [rng] if len(lengths) == 1 else rng.spawn(len(lengths))
+    parts = [1 - child.random(n) for child, n in zip(children, lengths, strict=True)]
+    return np.concatenate(parts)
+
+
+def replayed_counts(p, s, rng, block, batch):
+    """Counts of draws with replacement: the same variates, all sorted uniforms written out."""
+    p = np.asarray(p, dtype=float)
+    parts = [p[start : start + block] for start in range(0, len(p), block)]
+    sums = np.array([part.sum() for part in parts])
+    split = [s] if len(parts) == 1 else rng.multinomial(s, sums / sums.sum())
+    children = [rng] if len(parts) == 1 else rng.spawn(len(parts))
+    counts = []
+    for part, draws, child in zip(parts, split, children, strict=True):
+        uniforms = []
+        low = 0.0
+        while len(uniforms) < draws:
+            left = draws - len(uniforms)
+            sums = np.cumsum([child.standard_exponential() for _ in range(min(left, batch))])
+            rest = child.standard_gamma(left - len(sums) + 1)
+            uniforms += list(low + (1 - low) * sums / (sums[-1] + rest))
+            low = uniforms[-1]
+        places = np.searchsorted(np.cumsum(part), np.array(uniforms) * part.sum(), side="right")
+        counts.append(np.bincount(places.astype(int), minlength=len(part)))
+    return np.concatenate(counts)
+
+
+def priority_inclusion(p, s):
+    """P(rank i among the s largest): subsets of the others, polynomials in y = v_i / p_i, exactly.
+
+    Index j has the larger rank iff v_j < p_j y: with probability min(1, p_j y).
+    """
+    p = np.asarray(p, dtype=float)
+    result = np.zeros(len(p))
+    for i in np.flatnonzero(p):
+        others = [j for j in range(len(p)) if j != i and p[j] > 0]
+        cuts = sorted({0.0, 1 / p[i], *(1 / p[j] for j in others if p[j] > p[i])})
+        for low, high in itertools.pairwise(cuts):
+            for size in range(s):
+                for above in itertools.combinations(others, size):
+                    integrand = np.polynomial.Polynomial([p[i]])
+                    for j in others:
+                        chance = [0.0, p[j]] if 1 / p[j] >= high else [1.0]
+                        factor = np.polynomial.Polynomial(chance)
+                        integrand *= factor if j in above else 1 - factor
+                    primitive = integrand.integ()
+                    result[i] += primitive(high) - primitive(low)
+    return result
+
+
+# --- regression -----------------------------------------------------------------------------------
+
+
+def nearest_least_squares(X, y, w0, cutoff=1e-11):
+    """The least-squares weights nearest to w0, by the pseudoinverse."""
+    return w0 + np.linalg.pinv(X, rcond=cutoff) @ (y - X @ w0)
+
+
+def descended(X, y, w0, mask, rate, steps):
+    """m o v after `steps` steps of gradient descent on (1/2)||X (m o v) - y||^2 from v = w0."""
+    A = X * mask
+    v = np.array(w0, dtype=float)
+    for _ in range(steps):
+        v -= rate * (A.T @ (A @ v - y))
+    return (mask * v.T).T
+
+
+def flowed(X, y, w0, mask, time):
+    """m o v of gradient flow: v' = A^T(y - A v), solved by the exponential of the linear system."""
+    unit = np.linalg.norm(X * mask) or 1.0
+    A = X * mask / unit
+    d, b = A.shape[1], (A.T @ y).reshape(A.shape[1], -1)
+    size = np.abs(b).max() or 1.0
+    system = np.zeros((d + b.shape[1],) * 2)
+    system[:d, :d] = -(A.T @ A)
+    system[:d, d:] = b / size
+    start = np.vstack([np.reshape(w0, (d, -1)) * unit / size, np.eye(b.shape[1])])
+    v = size / unit * (scipy.linalg.expm(time * unit**2 * system) @ start)[:d]
+    return (mask * v.T).T.reshape(np.shape(w0))
+
+
+def ridged(X, y, w0, mask, penalty):
+    """m o v of ridge around w0: least squares with the penalty as further samples."""
+    A = X * mask
+    stacked = np.vstack([A, np.sqrt(penalty) * np.eye(A.shape[1])])
+    r0 = y - A @ w0
+    zeros = np.zeros((A.shape[1], *r0.shape[1:]))
+    step = np.linalg.lstsq(stacked, np.concatenate([r0, zeros]), rcond=1e-13)[0]
+    return (mask * (w0 + step).T).T
+
+
+def prefix_losses(X, y, order, cutoff=1e-11):
+    """Least squares on every prefix of the features, each from scratch."""
+    norms = np.linalg.norm(X, axis=0)
+    A = X / np.where(norms > 0, norms, 1.0)
+    losses = []
+    for k in range(1, len(order) + 1):
+        part = A[:, order[:k]]
+        w = np.linalg.lstsq(part, y, rcond=cutoff)[0]
+        losses.append(np.sum((y - part @ w) ** 2, axis=0))
+    return np.array(losses)
+
+
+# --- moments of designs and sketches --------------------------------------------------------------
+
+
+def subsets_law(p, s):
+    """Every subset of independent inclusions: (mask, probability)."""
+    pi = inclusion_by_filling(p, s)
+    for kept in itertools.product([False, True], repeat=len(pi)):
+        chance = math.prod(x if keep else 1 - x for x, keep in zip(pi, kept, strict=True))
+        if chance > 0:
+            yield np.array(kept) / np.where(pi > 0, pi, 1.0), chance
+
+
+def starts_law(p, s):
+    """Every interval of starts of a systematic sample: (mask, probability)."""
+    pi = inclusion_by_filling(p, s)
+    for kept, chance in systematic_sets(pi):
+        mask = np.zeros(len(pi))
+        mask[kept] = 1 / pi[kept]
+        yield mask, chance
+
+
+def priority_variances(p, s):
+    """Var(m_i) of a priority sample, s >= 2: subsets of the others, polynomials in z = 1 / x."""
+    variances = np.zeros(len(p))
+    for i in np.flatnonzero(p):
+        others = [j for j in range(len(p)) if j != i and p[j] > 0]
+        cuts = sorted({0.0, 1 / p[i], *(1 / p[j] for j in others if p[j] > p[i])})
+        for low, high in itertools.pairwise(cuts):
+            for size in range(s, len(others) + 1):
+                for above in itertools.combinations(others, size):
+                    chance = np.polynomial.Polynomial([1.0])
+                    for j in others:
+                        one = np.polynomial.Polynomial([0.0, p[j]] if 1 / p[j] >= high else [1.0])
+                        chance *= one if j in above else 1 - one
+                    variances[i] += inverse_square_integral(chance.coef, low, high) / p[i]
+    return variances
+
+
+def inverse_square_integral(coefficients, low, high):
+    """The integral of a polynomial in z over z^2, term by term."""
+    total = 0.0
+    for k, c in enumerate(coefficients):
+        if c == 0:
+            continue
+        if k == 0:
+            total += c * (1 / low - 1 / high)
+        elif k == 1:
+            total += c * math.log(high / low)
+        else:
+            total += c * (high ** (k - 1) - low ** (k - 1)) / (k - 1)
+    return total
+
+
+def sketch_law(kind, d, s):
+    """Every dense sketch S (d, s) with its probability; normal entries by a rule exact to degree 5.
+
+    Kinds: rademacher, countsketch, gaussian, srht (s of D columns at once), srht with replacement.
+    """
+    if kind == "rademacher":
+        for signs in itertools.product([-1, 1], repeat=d * s):
+            yield np.reshape(signs, (d, s)) / math.sqrt(s), 0.5 ** (d * s)
+    elif kind == "gaussian":
+        nodes = [(-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6)]
+        for entries in itertools.product(nodes, repeat=d * s):
+            values, chances = zip(*entries, strict=True)
+            yield np.reshape(values, (d, s)) / math.sqrt(s), math.prod(chances)
+    elif kind == "countsketch":
+        for buckets in itertools.product(range(s), repeat=d):
+            for signs in itertools.product([-1, 1], repeat=d):
+                S = np.zeros((d, s))
+                S[range(d), buckets] = signs
+                yield S, 1 / (2 * s) ** d
+    else:
+        H = np.array([[1.0]])
+        while len(H) < max(d, 2):
+            H = np.block([[H, H], [H, -H]])
+        columns = range(len(H))
+        if kind == "srht":
+            picks = list(itertools.combinations(columns, s))
+        else:
+            picks = list(itertools.product(columns, repeat=s))
+        for signs in itertools.product([-1, 1], repeat=d):
+            for pick in picks:
+                S = np.array(signs)[:, None] * H[:d, list(pick)] / math.sqrt(s)
+                yield S, 0.5**d / len(picks)
+
+
+def sketch_moments(A, B, law):
+    """Mean estimate, and mean square of its error."""
+    A = np.asarray(A, dtype=float)
+    B = np.asarray(B, dtype=float).reshape(len(B), -1)
+    mean, square = 0.0, 0.0
+    for S, chance in law:
+        estimate = (A @ S) @ (S.T @ B)
+        mean = mean + chance * estimate
+        square += chance * np.sum((estimate - A @ B) ** 2)
+    return mean, square

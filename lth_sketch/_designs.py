@@ -1,0 +1,377 @@
+"""The five designs: for one draw over blocks of weights, and for many draws as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
+
+from lth_sketch import _blocks
+from lth_sketch._blocks import Survey
+from lth_sketch.kernels import draws
+from lth_sketch.validation import Array, Floats, Integers
+
+# Sorted uniforms that a draw with replacement holds at a time.
+BATCH = 1024
+_NO_INDICES = np.empty(0, np.int64)
+
+Outputs = Callable[[int], tuple[Integers, Array]]
+
+
+class Plan(NamedTuple):
+    """One draw that waits for its output: the number of indices in each block, and the pass."""
+
+    counts: Integers
+    fill: Callable[[range, Outputs], None]
+
+
+class Output(NamedTuple):
+    """Where rows are written: row t from ``starts[t]`` to ``starts[t + 1]``."""
+
+    starts: Integers
+    indices: Integers
+    weights: Array
+
+
+# Draw rows with a Generator: write their lengths, or the rows themselves.
+Rows = Callable[[np.random.Generator, Integers, Output | None], None]
+
+
+def streams(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """Return a Generator for each block; a single block needs no child."""
+    return [rng] if count == 1 else rng.spawn(count)
+
+
+@contextmanager
+def rewound(rng: np.random.Generator) -> Iterator[None]:
+    """Take a Generator back to where it was: a second pass meets the same numbers, none stored."""
+    state = rng.bit_generator.state
+    yield
+    rng.bit_generator.state = state
+
+
+# --- with replacement ---------------------------------------------------------------------------
+
+
+def _multinomial(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+    p, sums = found.p, found.sums
+    blocks = _blocks.spans(len(p))
+    # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
+    live = np.flatnonzero(sums)
+    split = np.zeros(len(blocks), np.int64)
+    split[live] = rng.multinomial(s, sums[live] / found.total) if len(blocks) > 1 else s
+    children = streams(rng, len(blocks))
+    counts = np.zeros(len(blocks), np.int64)
+    kept: dict[int, Array] = {}
+    times: dict[int, Array] = {}
+
+    def run(part: range) -> None:
+        scratch = _merge_scratch(len(p[blocks[0]]), s)
+        _, positions, often = scratch
+        for b in part:
+            if split[b]:
+                block = p[blocks[b]]
+                n = draws.multinomial(block, sums[b], split[b], children[b], *scratch)
+                counts[b] = n
+                keep = np.zeros(len(block), np.bool_)
+                keep[positions[:n]] = True
+                kept[b] = np.packbits(keep)
+                times[b] = often[:n].astype(np.min_scalar_type(int(often[:n].max())))
+
+    def fill(part: range, outputs: Outputs) -> None:
+        for b in part:
+            if split[b]:
+                indices, weights = outputs(b)
+                draws.listed(np.unpackbits(kept[b]), blocks[b].start, indices)
+                draws.counted(p, times[b], found.total / s, indices, weights)
+
+    _blocks.share(run, len(blocks), threads)
+    return Plan(counts, fill)
+
+
+def _merge_scratch(length: int, s: int) -> tuple[Floats, Integers, Integers]:
+    length = min(length, s)
+    return np.empty(BATCH), np.empty(length, np.int64), np.empty(length, np.int64)
+
+
+def _multinomial_rows(found: Survey, s: int, threads: int) -> Rows:
+    p = found.p
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])
+        scratch = _merge_scratch(len(p), s)
+        draws.multinomial_rows(p, found.total, s, rng, scratch, starts, indices, weights, counts)
+
+    return rows
+
+
+# --- by rank p_i / v_i: Poisson keeps those >= tau, priority the s largest, top has v_i = 1 -------
+
+
+def _ranks(p: Array, rng: np.random.Generator, out: Floats) -> Floats:
+    """Write ``p_i / v_i``, v uniform on (0, 1], into `out`, (d,) or rows of it."""
+    rng.random(out=out)
+    np.subtract(1.0, out, out=out)
+    return np.divide(p, out, out=out)
+
+
+def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
+    """Keep the first `missing` of the ranks at `tau` too."""
+    if missing > 0:
+        keep[np.flatnonzero(ranks == tau)[:missing]] = True
+
+
+def _listed(found: Survey, tau: float, counts: Integers, keep: Callable[[int], Array]) -> Plan:
+    blocks = _blocks.spans(len(found.p))
+
+    def fill(part: range, outputs: Outputs) -> None:
+        for b in part:
+            indices, weights = outputs(b)
+            draws.listed(keep(b), blocks[b].start, indices)
+            draws.inverted(found.p, tau, indices, weights)
+
+    return Plan(counts, fill)
+
+
+def _poisson(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+    p = found.p
+    tau = _blocks.threshold(found, s, threads)
+    blocks = _blocks.spans(len(p))
+    children = streams(rng, len(blocks))
+    counts = np.empty(len(blocks), np.int64)
+    kept: dict[int, Array] = {}
+
+    def run(part: range) -> None:
+        scratch = np.empty(len(p[blocks[0]]))
+        for b in part:
+            block = p[blocks[b]]
+            keep = _ranks(block, children[b], scratch[: len(block)]) >= tau
+            counts[b] = np.count_nonzero(keep)
+            kept[b] = np.packbits(keep)
+
+    _blocks.share(run, len(blocks), threads)
+    return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]))
+
+
+def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
+    p = found.p
+    tau = _blocks.threshold(found, s, threads)
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        keep = _ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
+        if output is None:
+            counts[:] = np.count_nonzero(keep, axis=1)
+        else:
+            draws.listed_rows(p, keep, np.full(len(counts), tau), *output)
+
+    return rows
+
+
+def _priority(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+    if s == found.nonzero:
+        return _poisson(found, s, rng, threads)
+    p = found.p
+    if len(found.sums) > 1:
+        return _priority_blocks(found, s, streams(rng, len(found.sums)), threads)
+    ranks = _ranks(p, rng, np.empty(len(p)))
+    tau = _largest(ranks, s)
+    keep = ranks > tau
+    _top_up(keep, ranks, tau, s - int(np.count_nonzero(keep)))
+    return _listed(found, tau, np.array([s]), lambda _: keep)
+
+
+def _largest(values: Array, k: int) -> float:
+    """Return the k-th largest value, counted from 0."""
+    place = len(values) - 1 - k
+    return float(np.partition(values, place)[place])
+
+
+def _priority_blocks(
+    found: Survey, s: int, children: list[np.random.Generator], threads: int
+) -> Plan:
+    """Find the (s+1)-th largest rank in two passes over the same uniforms, none of them stored.
+
+    The first pass counts ranks in bins. The second one marks all from the bin that matters on, and
+    collects the ranks in it: a small part of s, for 1 / v puts no more of them near a value.
+    """
+    p = found.p
+    blocks = _blocks.spans(len(p))
+
+    def ranks(b: int, scratch: Floats) -> Floats:
+        block = p[blocks[b]]
+        return _ranks(block, children[b], scratch[: len(block)])
+
+    def count(part: range) -> Integers:
+        scratch = np.empty(len(p[blocks[0]]))
+        bins = np.zeros(draws.BINS, np.int64)
+        for b in part:
+            with rewound(children[b]):
+                draws.histogram(ranks(b, scratch).view(np.int64), bins)
+        return bins
+
+    bins = np.sum(_blocks.share(count, len(blocks), threads), axis=0)
+    beyond = np.cumsum(bins[::-1])[::-1]
+    middle = int(np.flatnonzero(beyond > s)[-1])
+    low, high = (np.array([middle, middle + 1]) << draws.SHIFT).view(np.float64)
+    counts = np.empty(len(blocks), np.int64)
+    kept: dict[int, Array] = {}
+    near: dict[int, tuple[Integers, Floats]] = {}
+
+    def mark(part: range) -> None:
+        scratch = np.empty(len(p[blocks[0]]))
+        for b in part:
+            values = ranks(b, scratch)
+            keep = values >= low
+            positions = np.flatnonzero(keep & (values < high))
+            counts[b] = np.count_nonzero(keep)
+            kept[b] = np.packbits(keep)
+            near[b] = positions, values[positions]
+
+    _blocks.share(mark, len(blocks), threads)
+    candidates = np.concatenate([near[b][1] for b in range(len(blocks))])
+    wanted = s - int(beyond[middle] - bins[middle])
+    tau = _largest(candidates, wanted)
+    accepted = candidates > tau
+    _top_up(accepted, candidates, tau, wanted - int(np.count_nonzero(accepted)))
+    ends = np.cumsum([len(near[b][0]) for b in range(len(blocks))])
+    refused = {b: near[b][0][~part] for b, part in enumerate(np.split(accepted, ends[:-1]))}
+    counts -= [len(refused[b]) for b in range(len(blocks))]
+
+    def keep(b: int) -> Array:
+        marks = np.unpackbits(kept[b])
+        marks[refused[b]] = 0
+        return marks
+
+    return _listed(found, tau, counts, keep)
+
+
+def _priority_rows(found: Survey, s: int, threads: int) -> Rows:
+    if s == found.nonzero:
+        return _poisson_rows(found, s, threads)
+    p = found.p
+    place = len(p) - 1 - s
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        assert output is not None
+        ranks = _ranks(p, rng, np.empty((len(counts), len(p))))
+        taus = np.partition(ranks, place, axis=1)[:, place]
+        keep = ranks > taus[:, None]
+        missing = s - np.count_nonzero(keep, axis=1)
+        for t in np.flatnonzero(missing):
+            _top_up(keep[t], ranks[t], taus[t], int(missing[t]))
+        draws.listed_rows(p, keep, taus, *output)
+
+    return rows
+
+
+def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+    p = found.p
+    blocks = _blocks.spans(len(p))
+    tau = _largest(p, s - 1)
+    above = np.empty(len(blocks), np.int64)
+    at = np.empty(len(blocks), np.int64)
+
+    def count(part: range) -> None:
+        for b in part:
+            above[b] = np.count_nonzero(p[blocks[b]] > tau)
+            at[b] = np.count_nonzero(p[blocks[b]] == tau)
+
+    _blocks.share(count, len(blocks), threads)
+    missing = np.clip(s - above.sum() - (np.cumsum(at) - at), 0, at)
+
+    def keep(b: int) -> Array:
+        marks = p[blocks[b]] > tau
+        _top_up(marks, p[blocks[b]], tau, int(missing[b]))
+        return marks
+
+    return _listed(found, tau, above + missing, keep)
+
+
+def _top_rows(found: Survey, s: int, threads: int) -> Rows:
+    order = np.argsort(-found.p, kind="stable")[:s]
+    order.sort()
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        assert output is not None
+        place = slice(output.starts[0], output.starts[-1])
+        output.indices[place].reshape(-1, s)[:] = order
+        output.weights[place] = 1.0
+
+    return rows
+
+
+# --- systematic ---------------------------------------------------------------------------------
+
+
+def _systematic(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+    p = found.p
+    tau = _blocks.threshold(found, s, threads)
+    blocks = _blocks.spans(len(p))
+    steps = [0] * len(blocks)
+    at_cap = np.empty(len(blocks), np.int64)
+
+    def add(part: range) -> None:
+        for b in part:
+            low, high, at_cap[b] = draws.steps(p[blocks[b]], tau)
+            steps[b] = int(low) + (int(high) << draws.HALF)
+
+    _blocks.share(add, len(blocks), threads)
+    place = int(_phases(sum(steps), s - int(at_cap.sum()), rng, 1)[0])
+    # Where the walk stands before each block, in exact integers: blocks agree on every index.
+    phases = np.empty(len(blocks), np.int64)
+    counts = at_cap
+    for b, length in enumerate(steps):
+        phases[b] = place
+        place += length
+        counts[b] += place >> draws.FRACTION
+        place %= draws.UNIT
+
+    def fill(part: range, outputs: Outputs) -> None:
+        for b in part:
+            indices, weights = outputs(b)
+            draws.systematic(p[blocks[b]], tau, phases[b], blocks[b].start, indices)
+            draws.inverted(p, tau, indices, weights)
+
+    return Plan(counts, fill)
+
+
+def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> Integers:
+    """Return uniform starts of a walk of `length` that completes exactly `wanted` units.
+
+    `length` is ``wanted * UNIT`` up to rounding; starts that would complete another number, about
+    1 in 10^9, are left out.
+    """
+    excess = length - wanted * draws.UNIT
+    low, high = max(0, -excess), min(draws.UNIT, draws.UNIT - excess)
+    return rng.integers(low, high, size=size)
+
+
+def _systematic_rows(found: Survey, s: int, threads: int) -> Rows:
+    tau = _blocks.threshold(found, s, threads)
+    low, high, at_cap = draws.steps(found.p, tau)
+    length = int(low) + (int(high) << draws.HALF)
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        assert output is not None
+        phases = _phases(length, s - int(at_cap), rng, len(counts))
+        draws.systematic_rows(found.p, tau, phases, *output)
+
+    return rows
+
+
+PLANS: dict[str, Callable[[Survey, int, np.random.Generator, int], Plan]] = {
+    "multinomial": _multinomial,
+    "poisson": _poisson,
+    "systematic": _systematic,
+    "priority": _priority,
+    "top": _top,
+}
+ROWS: dict[str, Callable[[Survey, int, int], Rows]] = {
+    "multinomial": _multinomial_rows,
+    "poisson": _poisson_rows,
+    "systematic": _systematic_rows,
+    "priority": _priority_rows,
+    "top": _top_rows,
+}

@@ -1,0 +1,100 @@
+"""Inclusion probabilities of the five designs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from lth_sketch import _blocks, validation
+from lth_sketch._blocks import Survey
+from lth_sketch.kernels import filling
+from lth_sketch.validation import Floats
+
+# Gauss-Legendre nodes on a panel about as wide as the spread of the law that is integrated, and on
+# one of at most an eighth of that.
+NODES, FEW = 16, 4
+PANELS = 16
+# Tails below exp(-NEGLIGIBLE) are zero.
+NEGLIGIBLE = 40.0
+
+
+def _multinomial(p: npt.ArrayLike, s: int) -> Floats:
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.expm1(s * np.log1p(-validation.probabilities("p", p))))
+
+
+def _filled(p: npt.ArrayLike, s: int, design: str) -> Floats:
+    found = _checked(p, s, design)
+    with np.errstate(over="ignore"):
+        return np.minimum(1.0, found.p / _blocks.threshold(found, s))
+
+
+def _priority(p: npt.ArrayLike, s: int) -> Floats:
+    """Integrate over v_i the probability that fewer than s other ranks exceed ``p_i / v_i``.
+
+    With ``v_i = p_i y`` index i is kept with probability ``p_i integral P(N < s) dy`` over (0,
+    1 / p_i), N the number of others with ``v_j < p_j y``: the same y serve all indices. Between two
+    of the ``1 / p_j`` the integrand is a polynomial in y.
+    """
+    found = _checked(p, s, "priority")
+    if s == found.nonzero:
+        return _filled(p, s, "priority")
+    live = np.argsort(-found.p, kind="stable")[: found.nonzero]
+    weights = found.p[live] / found.largest
+    _blocks.check_span(weights[s], s)
+    with np.errstate(over="ignore"):
+        ends = 1.0 / weights
+    # Beyond the (s+1)-th of the ends N >= s is certain; where its mean is far from s it is certain
+    # up to exp(-NEGLIGIBLE), by Bernstein's inequality (below s) and Chernoff's (above).
+    last = ends[s]
+    below = s + NEGLIGIBLE * 2 / 3 - np.sqrt((NEGLIGIBLE * 2 / 3) ** 2 + 2 * NEGLIGIBLE * s)
+    above = s + NEGLIGIBLE + np.sqrt(NEGLIGIBLE**2 + 2 * NEGLIGIBLE * s)
+    survey = _blocks.survey(weights)
+    first = 1.0 / _blocks.threshold(survey, below) if below > 0 else 0.0
+    if above < found.nonzero:
+        last = min(last, 1.0 / _blocks.threshold(survey, above))
+    inner = ends[(ends > first) & (ends < last)]
+    panels = np.unique(np.concatenate([np.linspace(first, last, PANELS + 1), inner]))
+    # The number of events stays below its mean by Bernstein's inequality once more.
+    mean = float(np.minimum(1.0, weights * last).sum())
+    longest = mean + NEGLIGIBLE / 3 + np.sqrt((NEGLIGIBLE / 3) ** 2 + 2 * NEGLIGIBLE * mean)
+    law = np.empty(min(len(weights), int(np.ceil(longest))) + 1)
+    rules = [np.polynomial.legendre.leggauss(n) for n in (NODES, FEW)]
+    chances = np.empty(len(weights))
+    # Below `first` fewer than s are certain.
+    area = np.minimum(first, ends)
+    for low, high in pairwise(panels):
+        narrow = (high - low) * PANELS * 8 <= last - first
+        half = (high - low) / 2
+        for node, share in zip(*rules[int(narrow)], strict=True):
+            y = low + half * (1.0 + node)
+            filling.kept(np.minimum(1.0, weights * y), s, law, chances)
+            area += np.where(y < ends, half * share * chances, 0.0)
+    result = np.zeros(len(found.p))
+    result[live] = np.minimum(1.0, weights * area)
+    return result
+
+
+def _top(p: npt.ArrayLike, s: int) -> Floats:
+    found = _checked(p, s, "top")
+    result = np.zeros(len(found.p))
+    result[np.argsort(-found.p, kind="stable")[:s]] = 1.0
+    return result
+
+
+def _checked(p: npt.ArrayLike, s: int, design: str) -> Survey:
+    found = _blocks.survey(validation.probabilities("p", p))
+    _blocks.check_size(found, s, design)
+    return found
+
+
+DESIGNS: dict[str, Callable[[npt.ArrayLike, int], Floats]] = {
+    "multinomial": _multinomial,
+    "poisson": lambda p, s: _filled(p, s, "poisson"),
+    "systematic": lambda p, s: _filled(p, s, "systematic"),
+    "priority": _priority,
+    "top": _top,
+}

@@ -1,0 +1,232 @@
+"""From probabilities, a size and a Generator to indices and weights: the five designs of a mask."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from lth_sketch import _blocks, validation
+from lth_sketch import _designs as designs
+from lth_sketch._blocks import Survey
+from lth_sketch.validation import Array, Integers
+
+
+def draw(
+    p: npt.ArrayLike,
+    s: int,
+    *,
+    design: str = "multinomial",
+    rng: np.random.Generator | int | None = None,
+    n_jobs: int | None = None,
+) -> tuple[Integers, Array]:
+    """Draw a mask as the indices that are kept and their weights (S1, S4, S5, S6).
+
+    Unless the design is "top" the mask m is unbiased: ``E m_i = 1`` wherever ``p_i > 0``. An index
+    with ``p_i = 0`` is never drawn. Time and memory grow linearly with d; `p` is read in order.
+
+    Parameters
+    ----------
+    p : (d,) array
+        Weights >= 0, normalised here in float64.
+    s : int
+        Number of draws; for "poisson" the expected number of indices.
+    design : str
+        With pi the inclusion probabilities, ``probabilities.inclusion(p, s, design=design)``:
+
+        - "multinomial": s draws with replacement; index i drawn c times has weight ``c / (s p_i)``.
+        - "poisson": every index by itself with probability ``pi_i = min(1, p_i / tau)``, tau such
+          that they sum to s; weight ``1 / pi_i``.
+        - "systematic" (Madow): s indices with the same pi from one uniform start, in the order of
+          the indices; weight ``1 / pi_i``.
+        - "priority": the s largest ranks ``p_i / v_i``, v uniform; weight ``max(1, tau / p_i)``,
+          tau the next rank.
+        - "top": the s largest p, the lowest index first among equals; weight 1. No guarantee.
+
+        "poisson" and "priority" take one uniform ``v_i`` for each weight: with the same seed, a
+        larger s keeps a superset.
+    rng : Generator, int or None
+        Source of randomness. The same seed gives the same bits for any `n_jobs`.
+    n_jobs : int or None
+        Number of threads; None for all processors.
+
+    Returns
+    -------
+    indices : (n,) array of int64
+        Kept indices, ascending, each once.
+    weights : (n,) array
+        Their weights: float32 for float32 `p`, else float64.
+
+    Raises
+    ------
+    TypeError
+        If `p` is not real, `s` or `n_jobs` no integer, or `rng` none of the above.
+    ValueError
+        If `p` is no vector, has an entry that is negative or not finite, or none above zero; if
+        `s` is below 1, or above the number of nonzero p in a design without replacement; if the
+        design is unknown.
+
+    References
+    ----------
+    Drineas, Kannan, Mahoney, Fast Monte Carlo Algorithms for Matrices I, SIAM J. Comput. 36 (2006),
+    section 4 (multinomial); Tillé, Sampling Algorithms, Springer 2006, chapters 5 and 7 (Poisson,
+    systematic); Duffield, Lund, Thorup, J. ACM 54 (2007), section 1 (priority). Sorted uniforms by
+    exponential spacings: Devroye, Non-Uniform Random Variate Generation, Springer 1986, chapter V.
+
+    Examples
+    --------
+    >>> draw([1.0, 0.0, 3.0, 3.0], 2, design="top")
+    (array([2, 3]), array([1., 1.]))
+    >>> indices, weights = draw([1.0, 1.0, 6.0], 2, design="systematic", rng=0)
+    >>> len(indices), int(indices[-1]), weights
+    (2, 2, array([2., 1.]))
+    """
+    found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
+    plan = designs.PLANS[design](found, s, generator, threads)
+    ends = np.cumsum(plan.counts)
+    indices = np.empty(ends[-1], np.int64)
+    weights = np.empty(ends[-1], found.p.dtype)
+
+    def outputs(b: int) -> tuple[Integers, Array]:
+        place = slice(ends[b] - plan.counts[b], ends[b])
+        return indices[place], weights[place]
+
+    _blocks.share(lambda part: plan.fill(part, outputs), len(ends), threads)
+    return indices, weights
+
+
+def mask(
+    p: npt.ArrayLike,
+    s: int,
+    *,
+    design: str = "multinomial",
+    binary: bool = False,
+    rng: np.random.Generator | int | None = None,
+) -> Array:
+    """Draw a mask as a dense vector; see `draw` for the designs, the errors and the sources.
+
+    Parameters
+    ----------
+    p : (d,) array
+        Weights >= 0, normalised here.
+    s : int
+        Number of draws.
+    design : str
+        "multinomial", "poisson", "systematic", "priority" or "top".
+    binary : bool
+        1 in place of the weight of a kept index. Such a mask is biased.
+    rng : Generator, int or None
+        Source of randomness.
+
+    Returns
+    -------
+    (d,) array
+        Weights of `draw` with the same arguments, zero elsewhere.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `draw`.
+
+    Examples
+    --------
+    >>> mask([1.0, 0.0, 3.0, 3.0], 1, design="top")
+    array([0., 0., 1., 0.])
+    """
+    indices, weights = draw(p, s, design=design, rng=rng)
+    result = np.zeros(np.shape(p), weights.dtype)
+    result[indices] = 1.0 if binary else weights
+    return result
+
+
+def masks(
+    p: npt.ArrayLike,
+    s: int,
+    size: int,
+    *,
+    design: str = "multinomial",
+    binary: bool = False,
+    rng: np.random.Generator | int | None = None,
+    n_jobs: int | None = None,
+) -> scipy.sparse.csr_array:
+    """Draw `size` independent masks as the rows of a sparse array; see `draw` for the designs.
+
+    Parameters
+    ----------
+    p : (d,) array
+        Weights >= 0, normalised here.
+    s : int
+        Number of draws, the same for each mask.
+    size : int
+        Number of masks.
+    design : str
+        "multinomial", "poisson", "systematic", "priority" or "top".
+    binary : bool
+        1 in place of the weights of kept indices. Such masks are biased.
+    rng : Generator, int or None
+        Source of randomness. The same seed gives the same bits for any `n_jobs`.
+    n_jobs : int or None
+        Number of threads; None for all processors.
+
+    Returns
+    -------
+    (size, d) csr_array
+        Indices sorted; float32 for float32 `p`, else float64. For "poisson" and "priority" row t
+        is nested in s, as a single draw is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `draw`; also if `size` is no integer >= 1.
+
+    Examples
+    --------
+    >>> found = masks([1.0, 1.0, 2.0], 2, 5, design="systematic", binary=True, rng=0)
+    >>> found.shape, found.sum(axis=1)
+    ((5, 3), array([2., 2., 2., 2., 2.]))
+    """
+    size = validation.count("size", size)
+    found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
+    groups = _blocks.spans(size, max(1, _blocks.BLOCK // len(found.p)))
+    streams = designs.streams(generator, len(groups))
+    rows = designs.ROWS[design](found, s, threads)
+    counts = np.full(size, s, np.int64)
+    if design in ("multinomial", "poisson"):
+
+        def count(part: range) -> None:
+            for g in part:
+                with designs.rewound(streams[g]):
+                    rows(streams[g], counts[groups[g]], None)
+
+        _blocks.share(count, len(groups), threads)
+    starts = np.zeros(size + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    narrow = max(int(starts[-1]), len(found.p)) <= np.iinfo(np.int32).max
+    indices = np.empty(starts[-1], np.int32 if narrow else np.int64)
+    weights = np.empty(starts[-1], found.p.dtype)
+
+    def fill(part: range) -> None:
+        for g in part:
+            low, high = groups[g].start, groups[g].stop
+            output = designs.Output(starts[low : high + 1], indices, weights)
+            rows(streams[g], counts[low:high], output)
+
+    _blocks.share(fill, len(groups), threads)
+    if binary:
+        weights[:] = 1.0
+    return scipy.sparse.csr_array(
+        (weights, indices, starts.astype(indices.dtype)), shape=(size, len(found.p))
+    )
+
+
+def _arguments(
+    p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None
+) -> tuple[Survey, int, np.random.Generator, int]:
+    validation.choice("design", design, designs.PLANS)
+    s = validation.count("s", s)
+    threads = validation.workers(n_jobs)
+    generator = validation.generator(rng)
+    found = _blocks.survey(p, threads)
+    if design != "multinomial":
+        _blocks.check_size(found, s, design)
+    return found, s, generator, threads

@@ -1,0 +1,123 @@
+"""Capped water filling and the inclusion probabilities of the five designs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lth_sketch import _blocks
+from lth_sketch.probabilities import inclusion
+from lth_sketch.tolerances import EXACT, QUADRATURE
+
+WITHOUT = ("poisson", "systematic", "priority", "top")
+
+
+@st.composite
+def cases(draw, max_size=8):
+    """Weights with ties, zeros and many scales, and a size they allow."""
+    weights = st.one_of(
+        st.integers(0, 3).map(float),
+        st.floats(0.001, 1.0),
+        st.integers(-30, 30).map(lambda n: 10.0**n),
+    )
+    p = np.array(draw(st.lists(weights, min_size=1, max_size=max_size).filter(any)))
+    return p, draw(st.integers(1, np.count_nonzero(p)))
+
+
+@given(cases(), st.integers(1, 5))
+def test_water_filling_matches_its_twin_for_any_blocks(case, block):
+    p, s = case
+    expected = reference.inclusion_by_filling(p, s)
+    for design in ("poisson", "systematic"):
+        assert inclusion(p, s, design=design) == pytest.approx(expected, rel=EXACT, abs=EXACT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", block)
+        found = _blocks.survey(p)
+        with np.errstate(over="ignore"):
+            pi = np.minimum(1.0, p / _blocks.threshold(found, s, threads=2))
+    assert pi == pytest.approx(expected, rel=EXACT, abs=EXACT)
+    assert (found.total, found.largest) == (pytest.approx(p.sum(), rel=EXACT), p.max())
+    assert found.nonzero == np.count_nonzero(p)
+
+
+def test_capping_refills():
+    # Capping alone would keep 1 + 2/3 + 1/3: an index too few.
+    assert inclusion([4, 2, 1, 1], 3, design="poisson") == pytest.approx([1, 1, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("design", WITHOUT)
+def test_all_nonzero_are_kept_when_s_is_their_number(design):
+    assert inclusion([0.2, 0, 0.7, 1e-9], 3, design=design).tolist() == [1, 0, 1, 1]
+
+
+def test_multinomial_enumerated():
+    p = np.array([0.5, 0.3, 0.0, 0.2])
+    for s in (1, 2, 4):
+        law = list(reference.replacement_masks(p, s))
+        kept = sum(chance * (mask > 0) for mask, chance in law)
+        assert inclusion(7 * p, s) == pytest.approx(kept, rel=EXACT)
+    assert inclusion([0, 3], 5).tolist() == [0, 1]
+    # 1 - (1 - p)^s would lose these digits.
+    assert inclusion([1.0, 1e-18], 3)[1] == pytest.approx(3e-18, rel=EXACT, abs=0)
+
+
+def test_systematic_sets_enumerated():
+    pi = inclusion([3, 1, 0, 5, 2, 2], 3, design="systematic")
+    kept = np.zeros(6)
+    for indices, chance in reference.systematic_sets(pi):
+        kept[indices] += chance
+    assert pi == pytest.approx(kept, rel=EXACT, abs=EXACT)
+
+
+@given(cases(max_size=5))
+def test_priority_matches_exact_polynomials(case):
+    p, s = case
+    p = p / p.max()
+    found = inclusion(p, s, design="priority")
+    expected = reference.priority_inclusion(p, s)
+    assert found == pytest.approx(expected, rel=QUADRATURE, abs=EXACT)
+
+
+@pytest.mark.parametrize("s", [1, 2, 10, 60, 99])
+def test_priority_sums_to_its_size(s, size):
+    # With s from 60 on the integral starts above zero; sizes this large have no exact twin.
+    d = size(100, 100)
+    p = np.random.default_rng(3).random(d) ** 4
+    found = inclusion(p, s, design="priority")
+    assert found.sum() == pytest.approx(s, rel=QUADRATURE)
+    assert (np.diff(found[np.argsort(p)]) >= -EXACT).all()
+
+
+def test_priority_of_equal_weights_is_uniform(size):
+    d, s = size(2000, 60), size(300, 7)
+    found = inclusion(np.ones(d), s, design="priority")
+    assert found == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
+
+
+def test_top_breaks_ties_by_index():
+    assert inclusion([1, 2, 0, 1, 1], 3, design="top").tolist() == [1, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("design", WITHOUT)
+def test_too_many_for_the_nonzero_weights(design):
+    with pytest.raises(ValueError, match=r"s must be at most 2.*only 'multinomial'"):
+        inclusion([1.0, 0.0, 2.0], 3, design=design)
+
+
+def test_weights_beyond_float64_are_refused():
+    with pytest.raises(ValueError, match="too many orders of magnitude"):
+        inclusion([1.0, 1e-315, 1e-315, 1e-315], 3, design="poisson")
+    with pytest.raises(ValueError, match="too many orders of magnitude"):
+        inclusion([1.0, 1e-315, 1e-315], 1, design="priority")
+    # A cap that rounding lets reach all of s: the rest is nothing beside it.
+    assert inclusion([1.0, 1.0, 1e-300], 2, design="poisson")[:2].tolist() == [1, 1]
+
+
+def test_arguments():
+    with pytest.raises(ValueError, match="design must be one of"):
+        inclusion([1.0], 1, design="uniform")
+    with pytest.raises(ValueError, match="s must be at least 1"):
+        inclusion([1.0], 0)

@@ -1,0 +1,334 @@
+"""Draws and masks: the same variates followed by slow twins, sure properties, edges, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+from test_inclusion import cases
+
+from lth_sketch import _blocks, _designs
+from lth_sketch.kernels import draws
+from lth_sketch.probabilities import inclusion
+from lth_sketch.sampling import draw, mask, masks
+from lth_sketch.tolerances import EXACT, SINGLE
+
+DESIGNS = ("multinomial", "poisson", "systematic", "priority", "top")
+UNBIASED = DESIGNS[:4]
+FIXED = DESIGNS[2:]
+P = np.array([0.1, 0.0, 0.3, 0.05, 0.25, 0.3])
+
+
+@pytest.fixture
+def blocks(monkeypatch):
+    """Blocks so short that a few weights fill several of them."""
+    monkeypatch.setattr(_blocks, "BLOCK", 4)
+    monkeypatch.setattr(_designs, "BATCH", 3)
+
+
+# --- exact: the same variates, followed by a slow twin --------------------------------------------
+
+
+@given(cases(max_size=30), st.integers(1, 9), st.integers(0, 99))
+def test_draws_replayed_in_numpy(case, block, seed):
+    p, s = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", block)
+        patch.setattr(_designs, "BATCH", 3)
+        v = reference.replayed_uniforms(len(p), np.random.default_rng(seed), block)
+        pi = reference.inclusion_by_filling(p, s)
+        indices, weights = draw(p, s, design="poisson", rng=seed)
+        assert indices.tolist() == np.flatnonzero(v <= pi).tolist()
+        assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
+
+        ranks = p / v
+        order = np.sort(np.argsort(-ranks, kind="stable")[:s])
+        tau = -np.sort(-ranks)[s] if s < np.count_nonzero(p) else 0.0
+        indices, weights = draw(p, s, design="priority", rng=seed)
+        assert indices.tolist() == order.tolist()
+        assert weights == pytest.approx(np.maximum(1.0, tau / p[order]), rel=EXACT)
+
+        counts = reference.replayed_counts(p, 3 * s, np.random.default_rng(seed), block, 3)
+        indices, weights = draw(p, 3 * s, rng=seed)
+        assert indices.tolist() == np.flatnonzero(counts).tolist()
+        assert weights == pytest.approx(
+            counts[indices] / (3 * s * (p[indices] / p.sum())), rel=EXACT
+        )
+
+        indices, weights = draw(p, s, design="top")
+        assert (indices.tolist(), weights.tolist()) == (reference.top_set(p, s), [1.0] * s)
+
+
+@given(cases(max_size=8))
+def test_systematic_law_enumerated(case):
+    """Every interval of starts: the kernel's sets have the first and second order of the twin."""
+    p, s = case
+    pi = reference.inclusion_by_filling(p, s)
+    found = _blocks.survey(p)
+    tau = _blocks.threshold(found, s)
+    indices, weights = np.empty(s, np.int64), np.empty(s)
+    pairs, expected = np.zeros((2, len(p), len(p)))
+    start = 0.0
+    for kept, chance in reference.systematic_sets(pi):
+        expected[np.ix_(kept, kept)] += chance
+        if chance > EXACT:
+            phase = int((1 - (start + chance / 2)) * draws.UNIT)
+            draws.systematic(p, tau, phase, 0, indices)
+            draws.inverted(p, tau, indices, weights)
+            assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
+            pairs[np.ix_(indices, indices)] += chance
+        start += chance
+    assert pairs == pytest.approx(expected, abs=EXACT)
+    assert pairs.diagonal() == pytest.approx(inclusion(p, s, design="systematic"), abs=EXACT)
+
+
+@given(cases(max_size=40), st.integers(1, 9), st.integers(0, 99))
+def test_systematic_counts_every_stretch_within_one(case, block, seed):
+    p, s = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", block)
+        indices, weights = draw(p, s, design="systematic", rng=seed)
+    pi = reference.inclusion_by_filling(p, s)
+    kept = np.bincount(indices, minlength=len(p))
+    assert len(np.unique(indices)) == s
+    assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
+    ends = np.concatenate([[0], np.cumsum(kept - pi)])
+    assert np.ptp(ends) < 1 + EXACT
+
+
+# --- what holds for every draw --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@given(case=cases(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
+def test_sure_properties(design, case, seed, block):
+    p, s = case
+    before = p.copy()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", block)
+        indices, weights = draw(p, s, design=design, rng=seed)
+        many = masks(p, s, 3, design=design, rng=seed)
+    assert (p == before).all()
+    assert (indices.dtype, weights.dtype) == (np.int64, np.float64)
+    assert (np.diff(indices) > 0).all()
+    assert (p[indices] > 0).all()
+    assert np.isfinite(weights).all()
+    assert (p[many.indices] > 0).all()
+    if design in FIXED:
+        assert len(indices) == s
+        assert (np.diff(many.indptr) == s).all()
+    if design in UNBIASED[1:]:
+        assert (weights >= 1).all()
+    if design == "multinomial":
+        assert weights @ (p[indices] / p.sum()) == pytest.approx(1, rel=EXACT)
+
+
+@pytest.mark.parametrize("design", ["poisson", "priority"])
+@given(case=cases(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
+def test_masks_are_nested_in_s(design, case, seed, block):
+    p, s = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", block)
+        small = mask(p, s, design=design, rng=seed) > 0
+        for larger in range(s + 1, np.count_nonzero(p) + 1):
+            large = mask(p, larger, design=design, rng=seed) > 0
+            assert (small <= large).all()
+            small = large
+        one, two = (masks(p, k, 4, design=design, rng=seed).toarray() > 0 for k in (1, s))
+    assert (one <= two).all()
+
+
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_same_bits_for_any_number_of_threads(design, single, size):
+    d = size(300_000, 50)
+    p = np.random.default_rng(9).random(d).astype(np.float32 if single else np.float64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", size(_blocks.BLOCK, 8))
+        ones = draw(p, d // 5, design=design, rng=10, n_jobs=1)
+        rows = masks(p[:40], 7, 30, design=design, rng=10, n_jobs=1)
+        for n_jobs in (2, 4):
+            more = draw(p, d // 5, design=design, rng=10, n_jobs=n_jobs)
+            for a, b in zip(ones, more, strict=True):
+                assert (a == b).all()
+            again = masks(p[:40], 7, 30, design=design, rng=10, n_jobs=n_jobs)
+            assert (again != rows).nnz == 0
+    assert ones[1].dtype == rows.dtype == p.dtype
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_float32_weights_are_added_up_in_float64(design, size):
+    """Sums in float32 would shift the draws: they are those of the same numbers in float64."""
+    d = size(100_000, 2_000)
+    single = np.random.default_rng(20).random(d, dtype=np.float32)
+    double = single.astype(np.float64)
+    assert _blocks.survey(single).total == pytest.approx(double.sum(), rel=EXACT)
+    indices, weights = draw(single, d // 3, design=design, rng=21)
+    expected = draw(double, d // 3, design=design, rng=21)
+    assert (indices == expected[0]).all()
+    assert weights == pytest.approx(expected[1], rel=SINGLE)
+
+
+@pytest.mark.parametrize("design", UNBIASED)
+def test_a_generator_moves_on(design, blocks):
+    for p in (P, P[2:]):
+        rng = np.random.default_rng(11)
+        first, second = (
+            [draw(p, 2, design=design, rng=rng)[0].tolist() for _ in range(8)] for _ in range(2)
+        )
+        assert first != second
+        rows = [masks(p, 2, 8, design=design, rng=rng).toarray() for _ in range(2)]
+        assert (rows[0] != rows[1]).any()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_binary_masks_and_dtypes(design):
+    for dtype in (np.float32, np.float64):
+        p = P.astype(dtype)
+        weighted = mask(p, 3, design=design, rng=12)
+        binary = mask(p, 3, design=design, rng=12, binary=True)
+        assert weighted.dtype == binary.dtype == dtype
+        assert ((weighted > 0) == binary).all()
+        assert set(binary) == {0, 1}
+        rows = masks(p, 3, 5, design=design, rng=12)
+        marks = masks(p, 3, 5, design=design, rng=12, binary=True)
+        assert rows.dtype == marks.dtype == dtype
+        assert ((rows.toarray() > 0) == marks.toarray()).all()
+    single, double = (mask(p, 3, design=design, rng=12) for p in (P.astype(np.float32), P))
+    assert single == pytest.approx(double, rel=SINGLE)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_forms_of_p(design, blocks):
+    whole = np.array([1, 0, 6, 2, 5, 4])
+    frozen = whole.astype(float)
+    frozen.flags.writeable = False
+    strided = np.repeat(whole.astype(float), 2)[::2]
+    swapped = whole.astype(">f8")
+    signed = np.where(whole == 0, -0.0, whole)
+    expected = draw(whole.astype(float), 4, design=design, rng=13)
+    for p in (whole, whole.tolist(), frozen, strided, swapped, signed):
+        for a, b in zip(draw(p, 4, design=design, rng=13), expected, strict=True):
+            assert (a == b).all()
+    # p is normalised: sums that overflow and weights without all their bits do no harm.
+    for exponent in (-1074, 1021):
+        p = np.ldexp(whole.astype(float), exponent)
+        for a, b in zip(draw(p, 4, design=design, rng=13), expected, strict=True):
+            assert a == pytest.approx(b, rel=EXACT)
+
+
+# --- edges ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_one_weight(design):
+    assert mask([3.0], 1, design=design, rng=0).tolist() == [1.0]
+    assert masks([3.0], 1, 2, design=design, rng=0).toarray().tolist() == [[1.0], [1.0]]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_the_last_index_can_be_drawn_and_zeros_cannot(design, blocks):
+    p = np.zeros(23)
+    p[[5, 22]] = 1.0
+    rng = np.random.default_rng(14)
+    seen = {int(i) for _ in range(60) for i in draw(p, 1, design=design, rng=rng)[0]}
+    assert seen == ({5} if design == "top" else {5, 22})
+    assert draw(p, 2, design="top")[0].tolist() == [5, 22]
+
+
+@pytest.mark.parametrize("design", DESIGNS[1:])
+def test_all_nonzero_are_kept_when_s_is_their_number(design):
+    # The sum of these rounds up: s p_i / sum would stay below 1.
+    p = np.array([0.1, 0.0, 0.1, 0.1])
+    assert mask(p, 3, design=design, rng=23).tolist() == [1, 0, 1, 1]
+    assert masks(p, 3, 2, design=design, rng=23).toarray().tolist() == [[1, 0, 1, 1]] * 2
+
+
+def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
+    p = np.array([0.5, 0.5, 0.0, 1e-300, 0.0])
+    scratch = np.empty(8), np.empty(5, np.int64), np.empty(5, np.int64)
+    # Half of the uniforms lie beyond the sum of 1: as if it had been rounded down by that much.
+    n = draws.multinomial(p, 2.0, 400, np.random.default_rng(15), *scratch)
+    assert scratch[1][:n].tolist() == [0, 1]
+    # Three quarters of the draws, within seven standard deviations.
+    assert scratch[2][:n].sum() == 400
+    assert abs(scratch[2][1] - 300) < 7 * np.sqrt(75)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_three_hundred_orders_of_magnitude(design, blocks):
+    p = 10.0 ** -np.arange(0.0, 301.0, 25.0)
+    for s in (1, 5, 13):
+        found = mask(p, s, design=design, rng=16)
+        assert np.isfinite(found).all()
+        assert design == "multinomial" or found[0] == pytest.approx(1)
+        assert design not in FIXED or np.count_nonzero(found) == s
+
+
+def test_systematic_starts_make_up_for_rounding():
+    """A walk longer or shorter than s units still completes s of them, from every start."""
+    rng = np.random.default_rng(22)
+    for excess in (-draws.UNIT // 2, 0, draws.UNIT // 2):
+        length = 5 * draws.UNIT + excess
+        for phase in _designs._phases(length, 5, rng, 50):
+            assert 0 <= phase < draws.UNIT
+            assert (int(phase) + length) >> draws.FRACTION == 5
+
+
+def test_ties_keep_exactly_s(blocks):
+    p = np.array([1.0, 2, 1, 1, 1, 2, 1, 1, 1])
+    for s in range(1, 10):
+        assert np.flatnonzero(mask(p, s, design="top")).tolist() == reference.top_set(p, s)
+        assert (
+            masks(p, s, 2, design="top").toarray()[1].tolist() == mask(p, s, design="top").tolist()
+        )
+
+
+def test_equal_ranks_keep_exactly_s(monkeypatch):
+    """Ranks of equal value do not occur in practice; the size is exact even then."""
+    monkeypatch.setattr(_designs, "_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
+    p = np.array([1.0, 2, 1, 1, 1, 2, 1, 1, 1])
+    for s in range(1, 9):
+        for block in (4, 1000):
+            monkeypatch.setattr(_blocks, "BLOCK", block)
+            indices, weights = draw(p, s, design="priority", rng=0)
+            assert indices.tolist() == reference.top_set(p, s)
+            assert weights.tolist() == [1.0] * s
+        assert (np.diff(masks(p, s, 2, design="priority", rng=0).indptr) == s).all()
+
+
+BAD = [
+    ({"p": [1.0, -0.5]}, ValueError, r"p must be >= 0; got p\[1\] = -0.5"),
+    ({"p": np.array([1.0, np.nan])}, ValueError, r"p must be finite; got p\[1\] = nan"),
+    ({"p": np.array([np.inf, 1.0])}, ValueError, r"p must be finite; got p\[0\] = inf"),
+    ({"p": np.zeros(3)}, ValueError, "p must have an entry > 0; all 3 are zero"),
+    ({"p": []}, ValueError, "p must not be empty"),
+    ({"p": np.ones((2, 2))}, ValueError, "p must have 1 axes"),
+    ({"p": np.ones(2, complex)}, TypeError, "p must hold real numbers"),
+    ({"s": 0}, ValueError, "s must be at least 1; got 0"),
+    ({"s": 1.5}, TypeError, "s must be an integer; got 1.5"),
+    ({"s": True}, TypeError, "s must be an integer; got True"),
+    ({"design": "bernoulli"}, ValueError, "design must be one of multinomial, poisson"),
+    ({"rng": "seed"}, TypeError, "rng must be a numpy.random.Generator"),
+    ({"s": 3, "design": "top"}, ValueError, "s must be at most 2, the number of nonzero p"),
+    ({"s": 3, "design": "priority"}, ValueError, "only 'multinomial' draws with replacement"),
+]
+
+
+@pytest.mark.parametrize(("changes", "error", "message"), BAD)
+def test_errors(changes, error, message):
+    arguments = {"p": np.array([1.0, 2.0, 0.0]), "s": 1} | changes
+    for function in (draw, mask, lambda p, s, **rest: masks(p, s, 2, **rest)):
+        with pytest.raises(error, match=message):
+            function(**arguments)
+
+
+def test_errors_of_masks_and_threads():
+    with pytest.raises(ValueError, match="size must be at least 1; got 0"):
+        masks([1.0], 1, 0)
+    with pytest.raises(ValueError, match="n_jobs must be at least 1; got 0"):
+        masks([1.0], 1, 1, n_jobs=0)
+    with pytest.raises(TypeError, match="n_jobs must be an integer"):
+        draw([1.0], 1, n_jobs=1.5)
