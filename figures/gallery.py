@@ -1,0 +1,56 @@
+"""The list of figures, and what a figure is: a module with the names below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from figures import initialization_error
+from figures.tables import Table
+from lth_sketch.datasets import Dataset
+
+
+class Script(Protocol):
+    """One figure: `compute` a table for each data set, `draw` all tables into panels."""
+
+    @property
+    def NAME(self) -> str:
+        """Name of the module and of the files."""
+
+    @property
+    def TITLE(self) -> str:
+        """Headline on the page."""
+
+    @property
+    def CAPTION(self) -> str:
+        """What is drawn and what to see in it, including what speaks against a claim."""
+
+    @property
+    def SHOWS(self) -> Sequence[str]:
+        """Labels of the statements in docs/theory.md that it shows."""
+
+    @property
+    def SIZES(self) -> Mapping[str, Mapping[str, int]]:
+        """Numbers of trials and the like for "smoke" and "paper"."""
+
+    def compute(
+        self, data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator, /
+    ) -> Table:
+        """Return every plotted number of one data set."""
+
+    def shape(self, count: int, /) -> tuple[int, int]:
+        """Return rows and columns of panels for `count` data sets."""
+
+    def draw(self, table: Table, axes: npt.NDArray[Any], /) -> None:
+        """Draw the tables of all data sets, one after another, into an array of panels."""
+
+
+SCRIPTS: tuple[Script, ...] = (initialization_error,)
+
+
+def generator(seed: int, figure: str, data: str) -> np.random.Generator:
+    """Return the randomness of one figure and data set: no other figure or data set changes it."""
+    return np.random.default_rng([seed, *f"{figure} {data}".encode()])

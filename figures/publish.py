@@ -1,0 +1,131 @@
+"""From tables to files: PDF, PNG and CSV of each figure, a page and a manifest for all."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from matplotlib import style
+from matplotlib.figure import Figure
+
+from figures import panels
+from figures.gallery import Script
+from figures.tables import Table, digest, distinct, to_csv
+
+PAGE = Path(__file__).with_name("page.html")
+PACKAGES = ("numpy", "scipy", "numba", "matplotlib", "scikit-learn", "lth_sketch")
+# No dates: the same numbers give the same files.
+METADATA = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+
+
+def render(script: Script, table: Table) -> dict[str, bytes]:
+    """Return the files of one figure by their endings.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
+    """
+    if not table:
+        raise ValueError(f"{script.NAME} has computed no numbers")
+    rows, columns = script.shape(len(distinct(table, "data")))
+    files = {"csv": to_csv(table)}
+    with style.context(str(panels.STYLE)):
+        figure = Figure(figsize=panels.figsize(rows, columns))
+        script.draw(table, figure.subplots(rows, columns, squeeze=False))
+        for kind, metadata in METADATA.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            files[kind] = buffer.getvalue()
+    return files
+
+
+def entry(
+    script: Script,
+    files: Mapping[str, bytes],
+    data: Sequence[Mapping[str, Any]],
+    size: str,
+    seed: int,
+) -> dict[str, Any]:
+    """Return what the manifest and the page say about one figure."""
+    return {
+        "name": script.NAME,
+        "title": script.TITLE,
+        "caption": script.CAPTION,
+        "shows": list(script.SHOWS),
+        "files": {kind: f"{script.NAME}.{kind}" for kind in sorted(files)},
+        "seed": seed,
+        "size": size,
+        "sizes": dict(script.SIZES[size]),
+        "data": list(data),
+        "versions": versions(),
+        "digest": digest(files["csv"]),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a figure's numbers may depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+
+
+def write(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder: each appears whole, and none before all lie on the disk."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as unfinished:
+        for name, content in files.items():
+            Path(unfinished, name).write_bytes(content)
+        for name in files:
+            os.replace(Path(unfinished, name), out / name)
+
+
+def overview(entries: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    """Return the page and the manifest that list all figures."""
+    manifest = json.dumps({"figures": list(entries)}, indent=2, ensure_ascii=False) + "\n"
+    contents = "\n".join(
+        f'<li><a href="#{item["name"]}">{html.escape(item["title"])}</a></li>' for item in entries
+    )
+    page = Template(PAGE.read_text(encoding="utf-8")).substitute(
+        contents=contents, figures="\n".join(map(_section, entries))
+    )
+    return {"index.html": page.encode(), "manifest.json": manifest.encode()}
+
+
+def _section(item: Mapping[str, Any]) -> str:
+    files, name = item["files"], item["name"]
+    shapes = "; ".join(f"{d['name']} {d['samples']} × {d['features']}" for d in item["data"])
+    facts = {
+        "statements": ", ".join(item["shows"]),
+        "data": shapes,
+        "size": f"{item['size']} (" + _pairs(item["sizes"]) + ")",
+        "seed": str(item["seed"]),
+        "versions": _pairs(item["versions"]),
+        "digest of the numbers": item["digest"],
+    }
+    links = " · ".join(f'<a href="{files[kind]}">{kind.upper()}</a>' for kind in files)
+    listed = "\n".join(
+        f"<dt>{key}</dt><dd>{html.escape(value)}</dd>" for key, value in facts.items()
+    )
+    paragraphs = html.escape(item["caption"]).splitlines()
+    caption = "\n".join(f'<p class="caption">{paragraph}</p>' for paragraph in paragraphs)
+    return f"""<section id="{name}">
+<h2>{html.escape(item["title"])}</h2>
+<a href="{files["pdf"]}"><img src="{files["png"]}" alt="{html.escape(item["title"])}"></a>
+{caption}
+<p class="links">{links}</p>
+<dl>
+{listed}
+</dl>
+</section>"""
+
+
+def _pairs(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in facts.items())
