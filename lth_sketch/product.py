@@ -220,7 +220,8 @@ def _vanished(A: Any, squares: Floats) -> npt.NDArray[np.bool_]:
     result: npt.NDArray[np.bool_] = squares == 0
     zero = np.flatnonzero(result)
     if zero.size:
-        result[zero] = np.asarray(abs(A[:, zero]).max(axis=0) > 0).ravel()
+        # An array for dense and sparse A alike.
+        result[zero] = np.asarray(abs(A[:, zero]).sum(axis=0)).ravel() > 0
     return result
 
 

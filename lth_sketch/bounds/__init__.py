@@ -1,10 +1,12 @@
 """Inequalities on the error of a masked product: one function a statement.
 
-Functions that take `delta` bound ``||A diag(m) B - AB||_F`` with probability at least 1 - delta,
-the others bound its second moment. All are for draws with replacement unless the name says
-otherwise. A value above ``||AB||_F`` is vacuous: the empty mask does as well.
+Functions that take `delta` bound ``||A diag(m) B - AB||_F`` (`spectral`: the spectral norm) with
+probability at least 1 - delta, other bounds on the error are on its second moment, as worst cases
+are. All are for draws with replacement unless the name says otherwise. A value above ``||AB||_F``
+is vacuous: the empty mask does as well.
 """
 
+from lth_sketch.bounds.designs import poisson_minimax, priority
 from lth_sketch.bounds.draws import (
     asymptotic_quantile,
     bousquet,
@@ -16,15 +18,33 @@ from lth_sketch.bounds.draws import (
     radial,
     sharpest,
 )
+from lth_sketch.bounds.independence import price, price_limit, price_witness
+from lth_sketch.bounds.spectral import draws_needed, retrained, spectral
+from lth_sketch.bounds.training import best_alpha, displacement, end_of_training
+from lth_sketch.bounds.worst_cases import minimax, top, worst_case
 
 __all__ = [
     "asymptotic_quantile",
+    "best_alpha",
     "bousquet",
     "cantelli",
+    "displacement",
     "dkm",
+    "draws_needed",
+    "end_of_training",
     "frobenius",
     "mcdiarmid",
+    "minimax",
     "nearness",
+    "poisson_minimax",
+    "price",
+    "price_limit",
+    "price_witness",
+    "priority",
     "radial",
+    "retrained",
     "sharpest",
+    "spectral",
+    "top",
+    "worst_case",
 ]

@@ -356,8 +356,8 @@ def _radial(draw: SingleDraw, s: Floats, delta: float) -> Floats:
 
 def _bernstein(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Floats:
     L = -np.log(delta)
-    mean: Floats = np.sqrt(draw.T / s)
-    return mean + np.sqrt(2.0 * L * spread / s) + draw.M * L / (3.0 * s)
+    tail: Floats = np.sqrt(2.0 * L * spread / s) + draw.M * L / (3.0 * s)
+    return np.sqrt(draw.T / s) + tail
 
 
 def _cantelli(draw: SingleDraw, s: Floats, delta: float) -> Floats:
