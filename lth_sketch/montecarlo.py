@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from lth_sketch import validation
+from lth_sketch import _blocks, probabilities, validation
 from lth_sketch.kernels import errors
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
@@ -33,9 +32,10 @@ def squared_errors(
 ) -> Floats:
     """Return ``||A diag(m) B - AB||_F^2`` of simulated masks.
 
-    One trial draws max(s) indices once and reads the error off at each s in passing: errors of one
-    trial at two sizes are dependent, those of two trials are not. By S0 a trial costs a vector
-    product of d terms, however many rows A has.
+    One trial makes one stream of draws and reads the error off at each s in passing: errors of one
+    trial at two sizes are dependent, those of two trials are not. For "poisson" and "priority" the
+    masks of a trial are nested, one uniform for each weight; only "systematic" starts anew at each
+    s. By S0 a trial costs a vector product of d terms, however many rows A has.
 
     Parameters
     ----------
@@ -44,11 +44,12 @@ def squared_errors(
     p : (d,) array
         Weights >= 0, normalised here; positive wherever the product's term is not zero.
     s : int or array of int
-        Numbers of draws.
+        Numbers of draws; without replacement at most the number of nonzero `p`.
     trials : int
         Number of masks drawn for each s.
-    design : {"multinomial", "top"}
-        How masks are drawn, see `sampling.draw`.
+    design : {"multinomial", "poisson", "systematic", "priority", "top"}
+        How masks are drawn, see `sampling.draw`. A squared error of "priority" has a finite
+        variance only for s >= 4 (S5).
     rng : Generator, int or None
         Source of randomness. The same seed gives the same bits for any number of threads.
     n_jobs : int or None
@@ -62,8 +63,8 @@ def squared_errors(
     Raises
     ------
     ValueError
-        If `p` would bias the estimate, `trials`, `s` or `n_jobs` is below 1, the design is unknown,
-        or the factor of S0 does not fit into memory.
+        If `p` would bias the estimate, `trials`, `s` or `n_jobs` is below 1, `s` is too large or
+        the design is unknown, or the factor of S0 does not fit into memory.
     TypeError
         If a count is not an integer, or `rng` is of a wrong type.
 
@@ -79,7 +80,7 @@ def squared_errors(
     """
     draws = validation.sizes(s)
     trials = validation.count("trials", trials)
-    threads = workers(n_jobs)
+    threads = validation.workers(n_jobs)
     prepare = _DESIGNS[validation.choice("design", design, _DESIGNS)]
     generator = validation.generator(rng)
     chances = validation.covering(p, product.term_norms)
@@ -158,13 +159,6 @@ def quantile_limit(
     return np.asarray(np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k]))[()]
 
 
-def workers(n_jobs: int | None) -> int:
-    """Return a number of threads: the one given, or that of the processors at hand."""
-    if n_jobs is not None:
-        return validation.count("n_jobs", n_jobs)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _rank(delta: float, risk: float | None, trials: int) -> int:
     """Return the k of "the k-th largest simulated error"."""
     if risk is None:
@@ -185,7 +179,9 @@ def _rank(delta: float, risk: float | None, trials: int) -> int:
 
 
 def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    terms, lengths, centre = _scaled_terms(product, p)
+    C, lengths = _factor(product)
+    terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
+    centre = C.sum(axis=0)
     cumulative = np.cumsum(p)
     # Whatever rounding leaves above the last sum belongs to the last entry that can be drawn.
     cumulative[np.flatnonzero(p)[-1] :] = np.inf
@@ -198,14 +194,55 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-def _scaled_terms(product: Product, p: Floats) -> tuple[Floats, Integers, Floats]:
-    """Terms over their probabilities, the length of each without trailing zeros, and their sum."""
+def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    found = _checked(p, sizes, "poisson")
+    return _ranked(product, p, sizes, np.array([_blocks.threshold(found, s) for s in sizes]))
+
+
+def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    _checked(p, sizes, "priority")
+    return _ranked(product, p, sizes, np.zeros(len(sizes)))
+
+
+def _ranked(product: Product, p: Floats, sizes: Integers, taus: Floats) -> _Simulate:
+    C, lengths = _factor(product)
+    centre = C.sum(axis=0)
+    order = np.argsort(-p, kind="stable")
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        errors.rank_errors(C, lengths, centre, p, order, taus, sizes, rng, out)
+
+    return simulate
+
+
+def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    _checked(p, sizes, "systematic")
+    C, lengths = _factor(product)
+    centre = C.sum(axis=0)
+    pi = np.array([probabilities.inclusion(p, int(s), design="systematic") for s in sizes])
+    ends = np.minimum(np.cumsum(pi, axis=1), sizes[:, None])
+    ends[:, np.flatnonzero(p)[-1] :] = sizes[:, None]
+    weights = np.divide(1.0, pi, out=np.zeros_like(pi), where=pi > 0)
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        errors.systematic_errors(C, lengths, centre, ends, weights, rng, out)
+
+    return simulate
+
+
+def _checked(p: Floats, sizes: Integers, design: str) -> _blocks.Survey:
+    found = _blocks.survey(p)
+    _blocks.check_size(found, int(sizes[-1]), design)
+    return found
+
+
+def _factor(product: Product) -> tuple[Floats, Integers]:
+    """Return the terms in the coordinates of S0, and the length of each without trailing zeros."""
     C = product.unit_factor
     nonzero = C != 0
     lengths = C.shape[1] - np.argmax(nonzero[:, ::-1], axis=1)
     lengths[~nonzero.any(axis=1)] = 0
-    terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
-    return terms, lengths.astype(np.int64), C.sum(axis=0)
+    return C, lengths.astype(np.int64)
 
 
 def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
@@ -221,4 +258,10 @@ def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-_DESIGNS = {"multinomial": _replacement, "top": _top}
+_DESIGNS = {
+    "multinomial": _replacement,
+    "poisson": _poisson,
+    "priority": _priority,
+    "systematic": _systematic,
+    "top": _top,
+}

@@ -71,7 +71,8 @@ def frobenius(product: Product, s: npt.ArrayLike, beta: float = 1.0) -> Floats:
     """
     draws = validation.sizes(s)
     beta = _beta(beta)
-    return (1.0 / beta - product.norm2 / product.total**2) / draws * product.total**2
+    excess = max(0.0, 1.0 / beta - product.norm2 / product.total**2)
+    return excess / draws * product.total**2
 
 
 def dkm(product: Product, s: npt.ArrayLike, delta: float, beta: float = 1.0) -> Floats:

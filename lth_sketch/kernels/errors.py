@@ -86,3 +86,135 @@ def replacement_errors(
                 gap = total[j] / size - centre[j]
                 error += gap * gap
             out[k, trial] = error
+
+
+@reduction
+def rank_errors(
+    terms: Floats,
+    lengths: Integers,
+    centre: Floats,
+    p: Floats,
+    order: Integers,
+    taus: Floats,
+    sizes: Integers,
+    rng: np.random.Generator,
+    out: Floats,
+) -> None:
+    """Simulate Poisson or priority samples: squared errors at every size, one trial a column.
+
+    The ranks ``p_i / v_i`` of a trial serve every size. An entry of a mask weighs ``max(1, tau /
+    p_i)`` with a tau that falls as the size grows: it joins the sum of the terms over p, which
+    waits to be multiplied by tau, and leaves it for the sum of the plain terms when tau reaches
+    ``p_i``.
+
+    Parameters
+    ----------
+    terms : (d, rank)
+        Row i is the term i; entries from ``lengths[i]`` on are zero.
+    lengths : (d,)
+        Leading entries of each row that may be nonzero.
+    centre : (rank,)
+        The product itself.
+    p : (d,)
+        Probabilities.
+    order : (d,)
+        Their indices, descending.
+    taus : (n_sizes,)
+        Poisson: the threshold at each size, positive. Priority: zeros, for it is the next rank.
+    sizes : (n_sizes,)
+        Numbers of kept entries, ascending, at most the number of nonzero p.
+    rng : Generator
+        Source of the uniforms, d for each trial.
+    out : (n_sizes, n_trials)
+        Squared errors.
+    """
+    d, rank = terms.shape
+    ranks = np.empty(d)
+    kept = np.empty(d, np.bool_)
+    plain = np.empty(rank)
+    scaled = np.empty(rank)
+    for trial in range(out.shape[1]):
+        for i in range(d):
+            ranks[i] = p[i] / (1.0 - rng.random())
+        ranking = np.argsort(-ranks)
+        kept[:] = False
+        plain[:] = 0.0
+        scaled[:] = 0.0
+        count = 0
+        capped = 0
+        for k in range(len(sizes)):
+            tau = taus[k]
+            poisson = tau > 0.0
+            if not poisson and sizes[k] < d:
+                tau = ranks[ranking[sizes[k]]]
+            while capped < d and p[order[capped]] >= tau:
+                i = order[capped]
+                if kept[i]:
+                    share = 1.0 / p[i]
+                    for j in range(lengths[i]):
+                        plain[j] += terms[i, j]
+                        scaled[j] -= share * terms[i, j]
+                capped += 1
+            while count < d and (ranks[ranking[count]] >= tau if poisson else count < sizes[k]):
+                i = ranking[count]
+                kept[i] = True
+                if p[i] >= tau:
+                    for j in range(lengths[i]):
+                        plain[j] += terms[i, j]
+                else:
+                    share = 1.0 / p[i]
+                    for j in range(lengths[i]):
+                        scaled[j] += share * terms[i, j]
+                count += 1
+            error = 0.0
+            for j in range(rank):
+                gap = plain[j] + tau * scaled[j] - centre[j]
+                error += gap * gap
+            out[k, trial] = error
+
+
+@reduction
+def systematic_errors(
+    terms: Floats,
+    lengths: Integers,
+    centre: Floats,
+    ends: Floats,
+    weights: Floats,
+    rng: np.random.Generator,
+    out: Floats,
+) -> None:
+    """Simulate systematic samples: squared errors at every size, one trial a column.
+
+    Parameters
+    ----------
+    terms : (d, rank)
+        Row i is the term i; entries from ``lengths[i]`` on are zero.
+    lengths : (d,)
+        Leading entries of each row that may be nonzero.
+    centre : (rank,)
+        The product itself.
+    ends : (n_sizes, d)
+        Running sums of the inclusion probabilities at each size.
+    weights : (n_sizes, d)
+        One over the inclusion probabilities.
+    rng : Generator
+        Source of the starts, one for each trial and size.
+    out : (n_sizes, n_trials)
+        Squared errors.
+    """
+    d, rank = terms.shape
+    total = np.empty(rank)
+    for trial in range(out.shape[1]):
+        for k in range(len(ends)):
+            point = 1.0 - rng.random()
+            total[:] = 0.0
+            for i in range(d):
+                if point <= ends[k, i]:
+                    point += 1.0
+                    for j in range(lengths[i]):
+                        total[j] += weights[k, i] * terms[i, j]
+            error = 0.0
+            for j in range(rank):
+                gap = total[j] - centre[j]
+                error += gap * gap
+            out[k, trial] = error

@@ -1,0 +1,141 @@
+"""Passes over the factors of a product: gathered columns, squares, CountSketch, Hadamard."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lth_sketch._jit import compiled, reduction
+from lth_sketch.validation import Array, Floats, Integers
+
+# Columns whose running sums stay in a core's own cache, and rows that are read side by side.
+TILE = 1 << 14
+ABREAST = 8
+# Entries of a Hadamard transform that stay in the first cache.
+CHUNK = 1 << 11
+
+
+@compiled
+def gather(A: Array, columns: Integers, scale: Floats, out: Floats) -> None:
+    """Write ``A[:, columns] * scale`` into `out`; ascending columns are read in order."""
+    for j in range(len(A)):
+        for k in range(len(columns)):
+            out[j, k] = A[j, columns[k]] * scale[k]
+
+
+@compiled
+def gather_rows(B: Array, rows: Integers, scale: Floats, out: Floats) -> None:
+    """Write ``B[rows]``, each row times its scale, into `out`."""
+    for k in range(len(rows)):
+        for j in range(B.shape[1]):
+            out[k, j] = B[rows[k], j] * scale[k]
+
+
+@reduction
+def column_squares(A: Array, out: Floats) -> None:
+    """Write the sum of squares of each column of `A` (q, d) into `out` (d,)."""
+    q, d = A.shape
+    out[:] = 0.0
+    for first in range(0, d, TILE):
+        last = min(first + TILE, d)
+        for j in range(0, q - q % ABREAST, ABREAST):
+            for i in range(first, last):
+                total = 0.0
+                for k in range(ABREAST):
+                    value = np.float64(A[j + k, i])
+                    total += value * value
+                out[i] += total
+        for j in range(q - q % ABREAST, q):
+            for i in range(first, last):
+                value = np.float64(A[j, i])
+                out[i] += value * value
+
+
+@reduction
+def row_squares(A: Array, out: Floats) -> None:
+    """Write the sum of squares of each row of `A` (d, r) into `out` (d,)."""
+    d, r = A.shape
+    # Four rows side by side: as many streams from memory.
+    for i in range(0, d - d % 4, 4):
+        a = b = c = e = 0.0
+        for k in range(r):
+            w, x = np.float64(A[i, k]), np.float64(A[i + 1, k])
+            y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])
+            a += w * w
+            b += x * x
+            c += y * y
+            e += z * z
+        out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e
+    for i in range(d - d % 4, d):
+        a = 0.0
+        for k in range(r):
+            w = np.float64(A[i, k])
+            a += w * w
+        out[i] = a
+
+
+@compiled
+def scatter_columns(A: Array, buckets: Integers, signs: Floats, out: Floats) -> None:
+    """Add column i of `A` (q, d), with its sign, to column ``buckets[i]`` of `out` (q, s)."""
+    for j in range(len(A)):
+        for i in range(len(buckets)):
+            out[j, buckets[i]] += signs[i] * A[j, i]
+
+
+@compiled
+def scatter_rows(
+    A: Array, buckets: Integers, signs: Floats, first: int, last: int, out: Floats
+) -> None:
+    """Add row i of `A` (d, r), with its sign, to row ``buckets[i]`` of `out` (s, r).
+
+    Of each row the entries from `first` to `last` only.
+    """
+    for i in range(len(buckets)):
+        source, target = A[i], out[buckets[i]]
+        for k in range(first, last):
+            target[k] += signs[i] * source[k]
+
+
+@compiled
+def hadamard(rows: Floats) -> None:
+    """Multiply each row (D a power of two, at least 2) by the Hadamard matrix of Sylvester."""
+    D = rows.shape[1]
+    for row in rows:
+        if D < 8:
+            _butterflies(row, 1)
+            continue
+        # All the short steps of one chunk while it is at hand, then the long ones.
+        chunk = min(CHUNK, D)
+        for first in range(0, D, chunk):
+            _eights(row[first : first + chunk])
+            _butterflies(row[first : first + chunk], 8)
+        _butterflies(row, chunk)
+
+
+@compiled
+def _eights(x: Floats) -> None:
+    """Do the first three steps, too short for a loop, on eight entries at a time."""
+    for i in range(0, len(x), 8):
+        a, b, c, d = x[i] + x[i + 1], x[i] - x[i + 1], x[i + 2] + x[i + 3], x[i + 2] - x[i + 3]
+        e, f, g, h = (
+            x[i + 4] + x[i + 5],
+            x[i + 4] - x[i + 5],
+            x[i + 6] + x[i + 7],
+            x[i + 6] - x[i + 7],
+        )
+        a, b, c, d = a + c, b + d, a - c, b - d
+        e, f, g, h = e + g, f + h, e - g, f - h
+        x[i], x[i + 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h
+        x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h
+
+
+@compiled
+def _butterflies(x: Floats, half: int) -> None:
+    """Add and subtract entries at the distances `half`, twice that, and so on, below ``len(x)``."""
+    while half < len(x):
+        for first in range(0, len(x), 2 * half):
+            low, high = x[first : first + half], x[first + half : first + 2 * half]
+            for k in range(half):
+                a, b = low[k], high[k]
+                low[k] = a + b
+                high[k] = a - b
+        half *= 2

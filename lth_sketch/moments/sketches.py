@@ -1,0 +1,179 @@
+"""S7: dense sketches of the same size, a yardstick for what s numbers can carry."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from lth_sketch import validation
+from lth_sketch.product import Product
+from lth_sketch.validation import Floats
+
+
+def gaussian(product: Product, s: npt.ArrayLike) -> Floats:
+    """Return ``E ||A S S^T B - AB||_F^2`` for S (d, s) of independent N(0, 1/s) (S7).
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    s : int or array of int
+        Numbers of columns of S.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        ``(||A||_F^2 ||B||_F^2 + ||AB||_F^2) / s``.
+
+    Raises
+    ------
+    ValueError
+        If `s` is below 1.
+
+    References
+    ----------
+    This project, docs/theory.md, S7.
+
+    Examples
+    --------
+    >>> print(gaussian(Product([[3.0, 4.0]], [1.0, 0.0]), [1, 2]))
+    [34. 17.]
+    """
+    draws = validation.sizes(s)
+    return _square(product, (_norms(product) + _value(product)) / draws)
+
+
+def rademacher(product: Product, s: npt.ArrayLike) -> Floats:
+    """Return ``E ||A S S^T B - AB||_F^2`` for S (d, s) of independent signs over sqrt(s) (S7).
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    s : int or array of int
+        Numbers of columns of S.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        ``(||A||_F^2 ||B||_F^2 + ||AB||_F^2 - 2 sum u_i^2) / s``.
+
+    Raises
+    ------
+    ValueError
+        If `s` is below 1.
+
+    References
+    ----------
+    This project, docs/theory.md, S7.
+
+    Examples
+    --------
+    >>> print(rademacher(Product([[3.0, 4.0]], [1.0, 0.0]), [1, 2]))
+    [16.  8.]
+    """
+    draws = validation.sizes(s)
+    return _square(product, _signs(product) / draws)
+
+
+def countsketch(product: Product, s: npt.ArrayLike) -> Floats:
+    """Return ``E ||A S S^T B - AB||_F^2`` for the CountSketch (S7).
+
+    Every row of S (d, s) has one entry, a fair sign, in a uniform column.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    s : int or array of int
+        Numbers of columns of S.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        The second moment, that of `rademacher`.
+
+    Raises
+    ------
+    ValueError
+        If `s` is below 1.
+
+    References
+    ----------
+    Clarkson, Woodruff, Low-Rank Approximation and Regression in Input Sparsity Time, J. ACM 63
+    (2017), for the sketch; this project, docs/theory.md, S7, for the moment.
+
+    Examples
+    --------
+    >>> print(countsketch(Product([[3.0, 4.0]], [1.0, 0.0]), [1, 2]))
+    [16.  8.]
+    """
+    return rademacher(product, s)
+
+
+def srht(product: Product, s: npt.ArrayLike, replace: bool = False) -> Floats:
+    """Return ``E ||A S S^T B - AB||_F^2`` for the subsampled Hadamard transform (S7).
+
+    Random signs, a Hadamard matrix of order D, the power of two from d (and 2) on, and s of its
+    rows.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    s : int or array of int
+        Numbers of rows drawn.
+    replace : bool
+        Draw the rows with replacement.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        The second moment of `rademacher` with replacement; without, ``(D - s) / (D - 1)`` times
+        that. Padding A and B with zeros changes nothing else.
+
+    Raises
+    ------
+    ValueError
+        If `s` is below 1, or above D without replacement.
+
+    References
+    ----------
+    Ailon, Chazelle, The Fast Johnson-Lindenstrauss Transform and Approximate Nearest Neighbors,
+    SIAM J. Comput. 39 (2009), for the transform; this project, docs/theory.md, S7.
+
+    Examples
+    --------
+    >>> product = Product([[3.0, 4.0, 0.0]], [1.0, 0.0, 0.0])
+    >>> print(srht(product, [1, 2, 4]).round(6), srht(product, 4, replace=True).round(6))
+    [16.      5.333333  0.      ] 4.0
+    """
+    draws = validation.sizes(s)
+    if replace:
+        return _square(product, _signs(product) / draws)
+    order = max(2, 1 << (product.d - 1).bit_length())
+    if draws.max() > order:
+        raise ValueError(
+            f"s must be at most {order}, the order of the Hadamard matrix for d = {product.d}; got "
+            f"{draws.max()}; use replace=True to draw its rows with replacement"
+        )
+    return _square(product, _signs(product) / draws * ((order - draws) / (order - 1)))
+
+
+def _norms(product: Product) -> float:
+    """``||A||_F^2 ||B||_F^2`` in units of U^2."""
+    left = np.linalg.norm(product.column_norms) / product.total
+    return float(left * np.linalg.norm(product.row_norms)) ** 2
+
+
+def _value(product: Product) -> float:
+    return product.norm2 / product.total**2
+
+
+def _signs(product: Product) -> float:
+    relative = product.term_norms / product.total
+    return max(0.0, _norms(product) + _value(product) - 2.0 * float(relative @ relative))
+
+
+def _square(product: Product, relative: Floats) -> Floats:
+    return np.asarray(relative * product.total**2)[()]
