@@ -3,15 +3,20 @@ PYTHON ?= python3
 SIZE   ?= paper
 DATA   ?= digits
 OUT    ?= figures/out
+# What pip installs for PyTorch; torch==2.13.0 may name a build for the CPU alone.
+TORCH  ?= torch
 
 VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
-.PHONY: figures test lint types unit coverage notebook bench clean
+.PHONY: figures networks-figures test test-networks lint types unit coverage notebook bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
+
+networks-figures: $(VENV)/.networks
+	$(RUN) -m experiments figures --size $(SIZE) --out $(OUT)/networks
 
 test: lint types unit coverage notebook
 
@@ -22,18 +27,24 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
+# Two processes share the processors: one BLAS thread each, or they wait for one another.
 unit: $(VENV)/.test
-	$(RUN) -m pytest -q -n 2
+	OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
 
 # Coverage is measured with the JIT off: compiled lines leave no trace.
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
-	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -m "not large"
+	OPENBLAS_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 \
+	  $(BIN)/coverage run -m pytest -q -n 2 -m "not large"
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
 notebook: $(VENV)/.test
 	MPLBACKEND=Agg $(RUN) docs/notebooks/pruning_is_sketching.py
+
+# Tests and doctests of what needs PyTorch.
+test-networks: $(VENV)/.networks
+	$(RUN) -m pytest -q tests/networks lth_sketch/networks
 
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
@@ -49,6 +60,12 @@ $(VENV)/.made:
 # One stamp for each extra; it is made again when setup.cfg changes.
 $(VENV)/.figures $(VENV)/.test: $(VENV)/.%: setup.cfg $(VENV)/.made
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# PyTorch first and by itself: it decides which build is taken.
+$(VENV)/.networks: setup.cfg $(VENV)/.test
+	$(RUN) -m pip install --quiet --disable-pip-version-check '$(TORCH)'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[networks]'
 	@touch $@
 
 clean:

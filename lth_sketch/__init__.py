@@ -5,7 +5,19 @@ One noun, `Product`; one verb, to draw a mask. ``moments`` holds what its error 
 ``lth_sketch.testing`` are imported by name; they need Hypothesis.
 """
 
-from lth_sketch import bounds, datasets, moments, montecarlo, probabilities
+from lth_sketch import (
+    bounds,
+    datasets,
+    moments,
+    montecarlo,
+    probabilities,
+    pruning,
+    regression,
+    sampling,
+    sketches,
+    statements,
+    verify,
+)
 from lth_sketch.product import Product
 
 __version__ = "0.1.0"
@@ -17,4 +29,10 @@ __all__ = [
     "moments",
     "montecarlo",
     "probabilities",
+    "pruning",
+    "regression",
+    "sampling",
+    "sketches",
+    "statements",
+    "verify",
 ]

@@ -10,10 +10,10 @@ import reference
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies_regression import masks, problems
 
 from lth_sketch import datasets, tolerances
 from lth_sketch.regression import Problem, fit_masks, maskfits, ridge
+from lth_sketch.testing import masks, problems
 from lth_sketch.tolerances import EXACT, ROUNDING
 
 local = pytest.mark.skipif("LTH_SKETCH_DATA" not in os.environ, reason="needs LTH_SKETCH_DATA")

@@ -10,11 +10,11 @@ import reference
 import scipy.sparse
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies_regression import problems
 
 from lth_sketch import datasets, tolerances
 from lth_sketch.factor import factor
 from lth_sketch.regression import Problem, nested, path
+from lth_sketch.testing import problems
 from lth_sketch.tolerances import EXACT, ROUNDING
 
 local = pytest.mark.skipif("LTH_SKETCH_DATA" not in os.environ, reason="needs LTH_SKETCH_DATA")

@@ -10,11 +10,11 @@ import reference
 import scipy.sparse
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies_regression import masks, problems
 
 from lth_sketch import Product, datasets, moments, probabilities, tolerances
 from lth_sketch.factor import factor
 from lth_sketch.regression import Problem, gradient_descent, gradient_flow, ridge
+from lth_sketch.testing import masks, problems
 from lth_sketch.tolerances import EXACT, ROUNDING, SINGLE
 
 local = pytest.mark.skipif("LTH_SKETCH_DATA" not in os.environ, reason="needs LTH_SKETCH_DATA")

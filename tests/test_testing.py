@@ -8,8 +8,15 @@ import reference
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from lth_sketch import Product
-from lth_sketch.testing import enumerate_masks, probabilities, products
+from lth_sketch import Product, bounds, moments
+from lth_sketch.testing import (
+    assert_bound,
+    assert_expectation,
+    enumerate_masks,
+    probabilities,
+    products,
+    worst_case,
+)
 from lth_sketch.tolerances import EXACT
 
 
@@ -56,18 +63,61 @@ def test_multinomial_law_is_every_outcome(product, data, s):
         np.testing.assert_allclose(ours[key], chance, rtol=EXACT)
 
 
+@given(products(max_d=5), st.data())
+def test_laws_without_replacement_are_every_outcome(product, data):
+    p = data.draw(probabilities(product))
+    for s in range(1, np.count_nonzero(p) + 1):
+        for design, slow in (
+            ("poisson", reference.subsets_law),
+            ("systematic", reference.starts_law),
+        ):
+            masks, chances = enumerate_masks(p, s, design)
+            assert abs(chances.sum() - 1) <= EXACT
+            ours = np.zeros((len(p), len(p)))
+            twin = np.zeros((len(p), len(p)))
+            for mask, chance in zip(masks, chances, strict=True):
+                ours += chance * np.outer(mask > 0, mask > 0)
+            for mask, chance in slow(p, s):
+                twin += chance * np.outer(mask > 0, mask > 0)
+            np.testing.assert_allclose(ours, twin, atol=EXACT)
+            # Weights are one over the chance of being kept; a chance is right to EXACT of 1.
+            pi = ours.diagonal()
+            np.testing.assert_allclose(masks * pi, masks > 0, atol=EXACT * masks.max())
+            if design == "systematic":
+                assert ((masks > 0).sum(axis=1) == s).all()
+                assert len(masks) <= len(p) + 1
+
+
+def test_poisson_lists_every_subset_once():
+    masks, chances = enumerate_masks([4, 1, 0, 1], 2, "poisson")
+    np.testing.assert_array_equal(masks, [[1, 0, 0, 0], [1, 0, 0, 2], [1, 2, 0, 0], [1, 2, 0, 2]])
+    np.testing.assert_array_equal(chances, [0.25] * 4)
+
+
+def test_systematic_starts_that_agree_but_for_rounding_are_one():
+    masks, chances = enumerate_masks(np.full(10, 0.1), 6, "systematic")
+    assert len(masks) == 5
+    np.testing.assert_allclose(chances, 0.2, rtol=EXACT)
+
+
 def test_a_law_too_large_to_list_is_refused():
     with pytest.raises(ValueError, match=r"s = 20 draws from 30 entries have .* outcomes"):
         enumerate_masks(np.ones(30), 20)
     with pytest.raises(ValueError, match="at most d = 2 for the design 'top'; got 3"):
         enumerate_masks([1, 1], 3, "top")
+    with pytest.raises(ValueError, match=r"30 independent entries have 2\^30 outcomes"):
+        enumerate_masks(np.ones(30), 20, "poisson")
+    for design in ("poisson", "systematic"):
+        with pytest.raises(ValueError, match=r"at most 2, the number of nonzero p.*got 3"):
+            enumerate_masks([1, 0, 1], 3, design)
+    with pytest.raises(ValueError, match="'priority' has no list of outcomes"):
+        enumerate_masks([1, 1], 1, "priority")
     with pytest.raises(ValueError, match="design must be one of"):
         enumerate_masks([1, 1], 1, "best")
 
 
 def test_a_false_bound_is_found_out():
     """B1 without its constant: half the second moment is no bound."""
-    from lth_sketch import moments
     from lth_sketch.testing import squared_errors
 
     def refuted(product: Product) -> bool:
@@ -77,3 +127,50 @@ def test_a_false_bound_is_found_out():
         return bool(mean > 0.5 * moments.multinomial(product, p, 2) * (1 + EXACT) + EXACT)
 
     assert find(products(max_d=3, max_exponent=0), refuted).d == 2
+
+
+TRUE = {
+    "S2": (assert_expectation, moments.multinomial, "multinomial"),
+    "S4": (assert_expectation, moments.poisson, "poisson"),
+    "B1": (
+        assert_bound,
+        lambda product, p, s: bounds.frobenius(product, s, bounds.nearness(product, p)),
+        "multinomial",
+    ),
+}
+
+
+@pytest.mark.parametrize("label", TRUE)
+@given(product=products(max_d=4), data=st.data())
+def test_true_statements_pass_in_one_line(label, product, data):
+    check, claim, design = TRUE[label]
+    p = data.draw(probabilities(product))
+    check(product, p, 1 if design == "poisson" else 2, claim, design=design)
+
+
+@given(products(max_d=4), st.data(), st.floats(0.01, 0.9))
+def test_a_true_tail_bound_passes_in_one_line(product, data, delta):
+    p = data.draw(probabilities(product))
+    assert_bound(product, p, 2, lambda *case: bounds.sharpest(*case, delta), delta=delta)
+
+
+def test_false_statements_are_refuted_by_a_small_product():
+    product = Product([[3.0, 4.0]], [1.0, 2.0])
+    with pytest.raises(AssertionError, match=r"E\|\|err\|\|\^2 = .*, not "):
+        assert_expectation(product, [1, 1], 2, lambda product, p, s: product.total**2 / s)
+    with pytest.raises(AssertionError, match="is above the bound"):
+        assert_bound(product, [1, 1], 2, lambda *case: 0.5 * moments.multinomial(*case))
+    with pytest.raises(AssertionError, match="with probability"):
+        assert_bound(product, [1, 1], 2, lambda *case: 0.1, delta=0.05)
+
+
+def test_the_worst_case_of_a_false_bound_is_above_one():
+    half = worst_case(
+        lambda product, p, s: 0.5 * bounds.frobenius(product, s, bounds.nearness(product, p)),
+        moments.multinomial,
+        budget=100,
+    )
+    assert half.ratio > 1.5
+    again = moments.multinomial(half.product, half.p, half.s)
+    limit = 0.5 * bounds.frobenius(half.product, half.s, bounds.nearness(half.product, half.p))
+    assert half.ratio == again / limit

@@ -1,0 +1,204 @@
+"""Second moments of every design and every sketch, at equal expected kept fraction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from figures import panels
+from figures.panels import (
+    BLACK,
+    BLUE,
+    DASHDOT,
+    DASHED,
+    DOTTED,
+    GREEN,
+    GREY,
+    LONG,
+    RED,
+    YELLOW,
+    Look,
+)
+from figures.tables import Table, distinct, rows, select
+from lth_sketch import Product, moments, montecarlo, probabilities, sketches
+from lth_sketch.datasets import Dataset
+from lth_sketch.factor import factor
+from lth_sketch.validation import Floats, Integers
+
+NAME = "designs"
+TITLE = "What each design and each sketch costs"
+SHOWS = ("S2", "S4", "S5", "S6", "S7")
+CAPTION = (
+    "Relative squared error E||A m B - AB||^2 / ||AB||^2 against the expected kept fraction, for "
+    "the optimal probabilities on raw pixels. Upper rows: Gaussian w0. Lower rows: |w0|, a "
+    "coherent product. Lines are exact, markers are measured means.\n"
+    "Left: masks. See that at equal kept fraction a draw without replacement is better than one "
+    "with replacement once much is kept; that systematic draws, which follow the order of the "
+    "pixels, gain where terms add up; and that top-k, which is no draw, is best where signs are "
+    "random, and the worst of all where terms add up and little is kept. The bar joins the points "
+    "of equal s = ||AB||^2 / sum u_i^2, from which on Poisson beats draws with replacement at "
+    "equal s too (S4); it is left out where s is below 2 or a cap is active there.\n"
+    "Right: dense sketches of size s, at s/d. They are no masks. See that they do not know which "
+    "terms are large: at random signs they lose to a good mask."
+)
+SIZES = {
+    "smoke": {"trials": 400, "sketches": 40, "points": 9, "measured": 3},
+    "paper": {"trials": 20_000, "sketches": 400, "points": 25, "measured": 5},
+}
+
+Moment = Callable[[Product, Floats, Integers], Floats]
+MASKS: dict[str, tuple[Look, Moment]] = {
+    "multinomial": (Look("with replacement", BLUE, "-", "o"), moments.multinomial),
+    "poisson": (Look("Poisson", RED, DASHED, "s"), moments.poisson),
+    "systematic": (Look("systematic", GREEN, DASHDOT, "^"), moments.systematic),
+    "priority": (Look("priority", YELLOW, DOTTED, "v"), moments.priority),
+    "top": (Look("top-k, not drawn", BLACK, LONG, "x"), moments.top),
+}
+SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
+    "gaussian": (Look("Gaussian", GREY, "-", "o"), moments.gaussian),
+    "rademacher": (Look("Rademacher", GREEN, DASHDOT, "^"), moments.rademacher),
+    "countsketch": (Look("CountSketch", YELLOW, DOTTED, "v"), moments.countsketch),
+    "srht": (Look("SRHT", RED, DASHED, "s"), moments.srht),
+}
+KINDS = {"gaussian": "Gaussian $w_0$", "coherent": "coherent $|w_0|$"}
+SHOWN = (0.04, 0.97)
+
+
+def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
+    """Return every number of the figure for one data set."""
+    w = np.asarray(rng.standard_normal(data.X.shape[1]))
+    # The same Frobenius errors in as few rows as there are features.
+    R = factor(data.X, np.zeros((len(data.X), 1))).R
+    table: Table = []
+    cases: dict[str, Floats] = {"gaussian": w, "coherent": np.asarray(np.abs(w))}
+    for kind, weights in cases.items():
+        product = Product(R, weights)
+        found = _masks(product, sizes, rng) + _sketches(product, sizes, rng)
+        table += [{"data": data.name, "product": kind, **row} for row in found]
+    return table
+
+
+def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
+    p = probabilities.optimal(product)
+    live = int(np.count_nonzero(p))
+    fractions = np.geomspace(SHOWN[0], SHOWN[1], sizes["points"])
+    whole = np.unique(np.clip(np.round(fractions * live), 2, live - 1).astype(np.int64))
+    # Draws with replacement keep fewer than s: go on until they have kept as much.
+    repeated = np.unique(np.round(whole * np.geomspace(1, 8, len(whole))).astype(np.int64))
+    found: Table = []
+    for design, (_, moment) in MASKS.items():
+        s = repeated if design == "multinomial" else whole
+        kept = moments.distinct(p, s) if design == "multinomial" else s.astype(np.float64)
+        exact = moment(product, p, s)
+        found += _rows("mask", design, "exact", kept / live, s, 0, exact / product.norm2)
+        at = np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))
+        trials = 1 if design == "top" else sizes["trials"]
+        measured = montecarlo.squared_errors(
+            product, p, s[at], trials=trials, design=design, rng=rng
+        ).mean(axis=1)
+        found += _rows(
+            "mask", design, "measured", kept[at] / live, s[at], trials, measured / product.norm2
+        )
+    return found + _crossing(product, p, live)
+
+
+def _crossing(product: Product, p: Floats, live: int) -> Table:
+    """Return the two points of equal s where Poisson overtakes draws with replacement (S4)."""
+    s = int(np.ceil(product.coherence))
+    if s < 2 or s * p.max() > 1:
+        return []
+    kept = {"multinomial": float(moments.distinct(p, s)), "poisson": float(s)}
+    return [
+        row
+        for design, number in kept.items()
+        for row in _rows(
+            "mask",
+            design,
+            "crossing",
+            number / live,
+            s,
+            0,
+            float(MASKS[design][1](product, p, np.array([s]))[0]) / product.norm2,
+        )
+    ]
+
+
+def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
+    d, exact = product.d, product.value
+    s = np.unique(np.round(d * np.geomspace(*SHOWN, sizes["points"])).astype(np.int64))
+    at = s[np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))]
+    found: Table = []
+    for method, (_, moment) in SKETCHES.items():
+        curve = moment(product, s) / product.norm2
+        found += _rows("sketch", method, "exact", s / d, s, 0, curve)
+        squares = [
+            np.mean(
+                [
+                    np.sum((_multiply(product, int(size), method, rng) - exact) ** 2)
+                    for _ in range(sizes["sketches"])
+                ]
+            )
+            for size in at
+        ]
+        found += _rows(
+            "sketch",
+            method,
+            "measured",
+            at / d,
+            at,
+            sizes["sketches"],
+            np.array(squares) / product.norm2,
+        )
+    return found
+
+
+def _multiply(product: Product, s: int, method: str, rng: np.random.Generator) -> Any:
+    return sketches.multiply(product.A, product.B, s, method=method, rng=rng)
+
+
+def _rows(kind: str, name: str, quantity: str, kept: Any, s: Any, trials: int, value: Any) -> Table:
+    return rows(
+        kind=kind, name=name, quantity=quantity, kept_fraction=kept, s=s, trials=trials, value=value
+    )
+
+
+def shape(count: int) -> tuple[int, int]:
+    """Return rows and columns of panels for `count` data sets."""
+    return len(KINDS) * count, 2
+
+
+def draw(table: Table, axes: npt.NDArray[Any]) -> None:
+    """Draw the table into panels of `shape`: a row for each data set and product."""
+    cases = [(data, kind) for data in distinct(table, "data") for kind in KINDS]
+    for (data, kind), (left, right) in zip(cases, axes, strict=True):
+        part = [row for row in table if (row["data"], row["product"]) == (data, kind)]
+        case = f"{panels.title_of(data)}, {KINDS[kind]}"
+        _panel(left, part, {name: look for name, (look, _) in MASKS.items()})
+        _panel(right, part, {name: look for name, (look, _) in SKETCHES.items()})
+        if any(row["quantity"] == "crossing" for row in part):
+            ends = select(part, quantity="crossing")
+            left.plot(ends["kept_fraction"], ends["value"], "|-", color=BLACK, linewidth=1.0)
+        left.set_title(f"{case}: masks")
+        right.set_title(f"{case}: dense sketches")
+        left.set_ylabel("squared error / empty mask")
+    for bottom, text in zip(axes[-1], ("expected kept fraction", "size s / d"), strict=True):
+        bottom.set_xlabel(text)
+    panels.legend_below(axes[-1, 0], [panels.key(look) for look, _ in MASKS.values()])
+    panels.legend_below(axes[-1, 1], [panels.key(look) for look, _ in SKETCHES.values()])
+
+
+def _panel(axes: Any, part: Table, looks: Mapping[str, Look]) -> None:
+    seen = []
+    for name, look in looks.items():
+        exact = select(part, name=name, quantity="exact")
+        measured = select(part, name=name, quantity="measured")
+        panels.line(axes, exact["kept_fraction"], exact["value"], look)
+        panels.markers(axes, measured["kept_fraction"], measured["value"], look)
+        seen.append(exact["value"])
+    panels.fraction_axis(axes, SHOWN[0], SHOWN[1])
+    low, high = panels.limits([*seen, 2.0])
+    panels.log_axis(axes, max(low, high / 1e5), high)
+    panels.vacuous(axes)

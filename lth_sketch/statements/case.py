@@ -1,0 +1,179 @@
+"""What a statement is tried on: a data set, one of its products, a draw, and the measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from lth_sketch import montecarlo, probabilities, regression
+from lth_sketch.datasets import Dataset
+from lth_sketch.product import Product
+from lth_sketch.validation import Floats
+
+# Terms of a thumbnail: few enough to simulate dense sketches and to retrain by the thousand.
+THUMBNAIL = 32
+# Draws where few are meant, and the risk of bounds that hold with probability 1 - delta.
+DRAWS, DELTA = 16, 0.05
+# Draws where many are meant, and trials of such a draw: enough for a 95% quantile.
+MANY, QUANTILE_TRIALS = 512, 20_000
+# Samples of the kernel product (J, J^T) of the linear model, whose Jacobian is X.
+KERNEL = 50
+
+
+class Setting(NamedTuple):
+    """A product and the draw it is tried with."""
+
+    product: Product
+    p: Floats
+
+
+@dataclass(frozen=True)
+class Case:
+    """One product of one data set, with everything a statement may ask for.
+
+    Attributes
+    ----------
+    data : Dataset
+        Where X and y come from.
+    name : str
+        Name of the product, a key of `PRODUCTS`.
+    product : Product
+        The product AB itself.
+    p : (d,) array
+        The draw it is tried with.
+    s : int
+        Number of draws.
+    delta : float
+        Risk of the bounds that hold with probability 1 - delta.
+    trials : int
+        Number of simulated masks.
+    seed : int
+        Seed of everything random about the case.
+    """
+
+    data: Dataset
+    name: str
+    product: Product = field(repr=False)
+    p: Floats = field(repr=False)
+    s: int
+    delta: float
+    trials: int
+    seed: int
+
+    def rng(self, *purpose: int) -> np.random.Generator:
+        """Return a fresh Generator for one purpose, the same one each time."""
+        return np.random.default_rng([self.seed, *purpose])
+
+    def squared_errors(
+        self, p: Floats | None = None, *, design: str = "multinomial", s: int | None = None
+    ) -> Floats:
+        """Simulate `trials` masks of the case's product; kept, so that statements share them."""
+        p = self.p if p is None else p
+        s = self.s if s is None else s
+        key = (design, s, p.tobytes())
+        if key not in self._errors:
+            # Sizes above the usual one cost more a trial, and quantiles need fewer of them.
+            trials = self.trials if s <= self.s else min(self.trials, QUANTILE_TRIALS)
+            self._errors[key] = montecarlo.squared_errors(
+                self.product, p, s, trials=trials, design=design, rng=self.rng(1)
+            )
+        return self._errors[key]
+
+    @cached_property
+    def _errors(self) -> dict[tuple[str, int, bytes], Floats]:
+        return {}
+
+    @cached_property
+    def start(self) -> Floats:
+        """Weights at initialization, Gaussian, one output."""
+        return initial_weights(self.data, self.seed)
+
+    @cached_property
+    def before(self) -> Product:
+        """The product at initialization, whatever the case's own is."""
+        return Product(self.data.X, self.start)
+
+    @cached_property
+    def target(self) -> Floats:
+        """The labels as a target of one output: their first class against the rest."""
+        return binary_target(self.data)
+
+
+def initial_weights(data: Dataset, seed: int) -> Floats:
+    """Gaussian weights of one output."""
+    return np.asarray(np.random.default_rng([seed, 0]).normal(size=data.X.shape[1]))
+
+
+def binary_target(data: Dataset) -> Floats:
+    """+1 for the smallest label, -1 for the others."""
+    return np.where(data.y == data.y.min(), 1.0, -1.0)
+
+
+def trained_weights(data: Dataset, seed: int) -> Floats:
+    """Weights that ridge regression around the initial ones reaches."""
+    w0 = initial_weights(data, seed)
+    penalty = float(np.einsum("ij,ij->", data.X, data.X)) / 1000
+    return np.asarray(regression.ridge(data.X, binary_target(data), w0, penalty=penalty))
+
+
+def _initial(data: Dataset, seed: int) -> Setting:
+    product = Product(data.X, initial_weights(data, seed))
+    return Setting(product, probabilities.optimal(product))
+
+
+def _data_free(data: Dataset, seed: int) -> Setting:
+    w0 = initial_weights(data, seed)
+    return Setting(Product(data.X, w0), probabilities.data_free(w0))
+
+
+def _coherent(data: Dataset, seed: int) -> Setting:
+    product = Product(data.X, abs(initial_weights(data, seed)))
+    return Setting(product, probabilities.optimal(product))
+
+
+def _trained(data: Dataset, seed: int) -> Setting:
+    before = Product(data.X, initial_weights(data, seed))
+    after = Product(data.X, trained_weights(data, seed))
+    return Setting(after, probabilities.defensive(before, 0.5))
+
+
+def _standardised(data: Dataset, seed: int) -> Setting:
+    centred = data.X - data.X.mean(axis=0, dtype=np.float64)
+    norms = np.linalg.norm(centred, axis=0)
+    live = norms > 0
+    w0 = np.random.default_rng([seed, 0]).normal(size=int(live.sum()))
+    return Setting(Product(centred[:, live] / norms[live], w0), probabilities.data_free(w0))
+
+
+def _thumbnail(data: Dataset, seed: int) -> Setting:
+    live = np.flatnonzero((data.X != 0).any(axis=0))
+    chosen = live[np.linspace(0, len(live) - 1, min(THUMBNAIL, len(live))).astype(int)]
+    product = Product(data.X[:, chosen], initial_weights(data, seed)[chosen])
+    return Setting(product, probabilities.optimal(product))
+
+
+def _kernel(data: Dataset, seed: int) -> Setting:
+    J = data.X[:KERNEL]
+    product = Product(J, J.T)
+    return Setting(product, probabilities.optimal(product))
+
+
+def _single(data: Dataset, seed: int) -> Setting:
+    product = Product(data.X[:1], initial_weights(data, seed))
+    return Setting(product, probabilities.optimal(product))
+
+
+PRODUCTS: dict[str, Callable[[Dataset, int], Setting]] = {
+    "initial": _initial,
+    "data_free": _data_free,
+    "coherent": _coherent,
+    "trained": _trained,
+    "standardised": _standardised,
+    "thumbnail": _thumbnail,
+    "kernel": _kernel,
+    "single": _single,
+}

@@ -1,0 +1,118 @@
+"""What a statement is: a value from theory, a way to measure it, and the judgement between them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lth_sketch.intervals import Interval
+from lth_sketch.statements.case import Case
+
+Value = Callable[[Case], float]
+Measure = Callable[[Case, float], Interval]
+
+STATUSES = ("identity", "bound", "approximation", "demonstration")
+# An identity is certified when its interval reaches at most this far to each side.
+IDENTITY_WIDTH = 0.05
+# What an approximation may be off.
+APPROXIMATION_WIDTH = 0.07
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """A condition of a statement, in words and as a check that can be run."""
+
+    text: str
+    holds: Callable[[Case], bool]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One statement of the theory, in a form that can be judged on data.
+
+    Parameters
+    ----------
+    label : str
+        As in docs/theory.md, or one of your own.
+    claim : str
+        One line.
+    status : {"identity", "bound", "approximation", "demonstration"}
+        identity: `value` is measured exactly; bound: the measured number is at most `value`;
+        approximation: it is within 7% of it; demonstration: it lies above `value`, the number that
+        would be measured if there were no effect.
+    value : callable
+        ``value(case)`` from theory alone, a function of `moments` or `bounds`.
+    measure : callable
+        ``measure(case, risk)`` -> Interval, missing the truth with probability at most `risk`.
+    products : tuple of str
+        Names of the products it is tried on, see `case.PRODUCTS`.
+    assumptions : tuple of Assumption
+        Where one does not hold, the statement is not judged.
+    trivial : callable or None
+        ``trivial(case)``: what the empty mask attains; a bound above it is called vacuous.
+    figure : str or None
+        Name of the figure that shows it.
+
+    Raises
+    ------
+    ValueError
+        If the status is unknown or no product is named.
+    """
+
+    label: str
+    claim: str
+    status: str
+    value: Value
+    measure: Measure
+    products: tuple[str, ...] = ("initial",)
+    assumptions: tuple[Assumption, ...] = ()
+    trivial: Value | None = None
+    figure: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status must be one of {', '.join(STATUSES)}; got {self.status!r}")
+        if not self.products:
+            raise ValueError(f"products of {self.label} must name at least one product; got ()")
+
+
+def judge(statement: Statement, value: float, found: Interval, trivial: float = math.inf) -> str:
+    """Return the verdict on one measured interval.
+
+    Parameters
+    ----------
+    statement : Statement
+        Its status decides the rule.
+    value : float
+        Exact value, bound, approximation, or the number of no effect.
+    found : Interval
+        What was measured.
+    trivial : float
+        A bound above it is vacuous.
+
+    Returns
+    -------
+    {"certified", "refuted", "inconclusive", "vacuous"}
+    """
+    if math.isnan(value) or any(math.isnan(end) for end in found):
+        return "inconclusive"
+    if statement.status == "identity":
+        if not found.low <= value <= found.high:
+            return "refuted"
+        reach = max(found.high - found.measured, found.measured - found.low)
+        return "certified" if reach <= IDENTITY_WIDTH * abs(value) else "inconclusive"
+    if statement.status == "bound":
+        if found.low > value:
+            return "refuted"
+        if value > trivial:
+            return "vacuous"
+        return "certified" if found.high <= value else "inconclusive"
+    if statement.status == "approximation":
+        low, high = value * (1 - APPROXIMATION_WIDTH), value * (1 + APPROXIMATION_WIDTH)
+        if found.high < low or found.low > high:
+            return "refuted"
+        return "certified" if low <= found.low and found.high <= high else "inconclusive"
+    if found.high < value:
+        return "refuted"
+    return "certified" if found.low > value else "inconclusive"

@@ -1,0 +1,154 @@
+"""B1-B8 and A1: how large the error is at most, and in the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+
+from lth_sketch import bounds, intervals, montecarlo, probabilities, sampling
+from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
+from lth_sketch.statements.case import MANY, Case
+from lth_sketch.statements.statement import Statement, Value
+from lth_sketch.validation import Floats
+
+# Masks whose kernel is decomposed for B5.
+KERNELS = 4000
+PRODUCTS = ("initial", "data_free", "coherent", "kernel", "single")
+
+
+def empty_mask(case: Case) -> float:
+    """Error ``||AB||`` of the mask that keeps nothing."""
+    return float(case.product.norm2**0.5)
+
+
+def _quantile(case: Case, risk: float) -> Interval:
+    return intervals.quantile(np.sqrt(case.squared_errors(s=MANY)), case.delta, risk)
+
+
+def _mean_of_many(case: Case, risk: float) -> Interval:
+    return intervals.mean(case.squared_errors(s=MANY), risk, kurtosis=GAUSSIAN_KURTOSIS)
+
+
+def _tail(bound: Callable[..., Floats]) -> Value:
+    return lambda case: float(bound(case.product, case.p, MANY, case.delta))
+
+
+def _dkm(case: Case) -> float:
+    beta = bounds.nearness(case.product, case.p)
+    return float(bounds.dkm(case.product, MANY, case.delta, beta))
+
+
+def _frobenius(case: Case) -> float:
+    beta = bounds.nearness(case.product, case.p)
+    return float(bounds.frobenius(case.product, MANY, beta))
+
+
+def _simulated_limit(case: Case) -> float:
+    limit = montecarlo.quantile_limit(
+        case.product,
+        case.p,
+        case.s,
+        case.delta / 2,
+        risk=1e-9,
+        trials=case.trials,
+        design="priority",
+        rng=case.rng(4),
+    )
+    return float(limit)
+
+
+def _priority_quantile(case: Case, risk: float) -> Interval:
+    return intervals.quantile(np.sqrt(case.squared_errors(design="priority")), case.delta, risk)
+
+
+def _whitened(case: Case) -> tuple[Floats, float]:
+    """Columns of K_lam^{-1/2} A in the coordinates of A's left singular vectors, and lam."""
+    _, sigma, Vt = scipy.linalg.svd(np.linalg.qr(case.product.A, mode="r"), full_matrices=False)
+    lam = float(sigma[0] ** 2) / 100.0
+    return (sigma / np.sqrt(sigma**2 + lam))[:, None] * Vt, lam
+
+
+def _leverage(case: Case, lam: float) -> Floats:
+    return probabilities.leverage(case.product.A, lam)
+
+
+def _spectral(case: Case) -> float:
+    lam = _whitened(case)[1]
+    p = _leverage(case, lam)
+    return float(bounds.spectral(case.product.A, p, MANY, case.delta, ridge=lam))
+
+
+def _kernel_quantile(case: Case, risk: float) -> Interval:
+    W, lam = _whitened(case)
+    masks = sampling.masks(_leverage(case, lam), MANY, KERNELS, rng=case.rng(6)).toarray()
+    found = [np.linalg.norm((W * (mask - 1.0)) @ W.T, 2) for mask in masks]
+    return intervals.quantile(found, case.delta, risk)
+
+
+def _bound(label: str, claim: str, value: Value) -> Statement:
+    return Statement(
+        label,
+        f"with probability 1 - delta, ||err|| <= {claim}",
+        "bound",
+        value,
+        _quantile,
+        PRODUCTS,
+        trivial=empty_mask,
+        figure="initialization_error",
+    )
+
+
+TAILS = (
+    Statement(
+        "B1",
+        "p >= beta p*: E||err||^2 <= (U^2 / beta - ||AB||^2) / s",
+        "bound",
+        _frobenius,
+        _mean_of_many,
+        ("data_free",),
+        trivial=lambda case: case.product.norm2,
+        figure="initialization_error",
+    ),
+    _bound("B2", "(1 + sqrt(8 L / beta)) ||A|| ||B|| / sqrt(beta s)", _dkm),
+    _bound("B3", "sqrt(V) + R sqrt(2 L / s)", _tail(bounds.mcdiarmid)),
+    _bound(
+        "B4", "sqrt(V) + sqrt(2 L (sigma2 + 2 M sqrt(V)) / s) + M L / (3 s)", _tail(bounds.bousquet)
+    ),
+    _bound(
+        "B6",
+        "sqrt(V) + sqrt(2 L (sigma2 + omega2 H_s / (4 s T)) / s) + M L / (3 s)",
+        _tail(bounds.radial),
+    ),
+    _bound("B7", "sqrt(V + sqrt(W (1 - delta) / delta))", _tail(bounds.cantelli)),
+    Statement(
+        "B5",
+        "matrix Bernstein: ||K_lam^{-1/2} (K_m - K) K_lam^{-1/2}|| <= t with probability 1 - delta",
+        "bound",
+        _spectral,
+        _kernel_quantile,
+        ("thumbnail",),
+        trivial=lambda case: 1.0,
+        figure="retrained",
+    ),
+    Statement(
+        "B8",
+        "the k-th largest of N simulated errors limits a new one, for any design",
+        "bound",
+        _simulated_limit,
+        _priority_quantile,
+        ("initial", "coherent"),
+        trivial=empty_mask,
+        figure="initialization_error",
+    ),
+    Statement(
+        "A1",
+        "for many draws s ||err||^2 is about sum lambda_i chi2_1 (quantile within 7%)",
+        "approximation",
+        lambda case: float(bounds.asymptotic_quantile(case.product, case.p, MANY, case.delta)),
+        _quantile,
+        ("initial", "data_free", "coherent"),
+        figure="initialization_error",
+    ),
+)

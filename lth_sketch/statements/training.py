@@ -1,0 +1,255 @@
+"""D1-D4, E1-E5 and R1: data that nobody looked at, the end of training, and top-k."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lth_sketch import (
+    bounds,
+    intervals,
+    moments,
+    montecarlo,
+    probabilities,
+    regression,
+    sampling,
+)
+from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
+from lth_sketch.product import Product
+from lth_sketch.statements.case import MANY, Case
+from lth_sketch.statements.statement import Assumption, Statement
+from lth_sketch.tolerances import QUADRATURE, ROUNDING
+from lth_sketch.validation import Floats
+
+# Initializations for the tail of E2, and how far above the median that tail begins.
+STARTS, FAR = 20_000, 30.0
+# Draws for E3, whose constant asks for many.
+DEFENSIVE_DRAWS = 4096
+# Masks under which E4 retrains, and sign patterns for R1.
+RETRAINED, SIGNS = 50, 20_000
+
+
+def _price(case: Case) -> float:
+    return bounds.price(case.product.column_norms, case.product.B)
+
+
+def _measured_price(case: Case, risk: float) -> Interval:
+    product = case.product
+    found = intervals.mean(case.squared_errors(), risk)
+    return found.map(case.s / product.total**2, product.norm2 / product.total**2)
+
+
+def _price_limit(case: Case) -> float:
+    norms = case.product.column_norms[case.product.B != 0]
+    return bounds.price_limit(float(norms.max() / norms.min()))
+
+
+def _worst_mean(case: Case, risk: float) -> Interval:
+    _, p, X = bounds.minimax(case.start)
+    found = montecarlo.squared_errors(
+        Product(X, case.start), p, case.s, trials=case.trials, rng=case.rng(7)
+    )
+    return intervals.mean(found, risk)
+
+
+def _delta_norm(case: Case) -> float:
+    return float(np.linalg.norm(case.product.B - case.start))
+
+
+def _defensive_bound(case: Case) -> float:
+    limit = bounds.end_of_training(
+        case.before, _delta_norm(case), DEFENSIVE_DRAWS, trained_norm2=case.product.norm2
+    )
+    return float(limit)
+
+
+def _defensive_mean(case: Case, risk: float) -> Interval:
+    alpha = bounds.best_alpha(case.before, _delta_norm(case))
+    p = probabilities.defensive(case.before, alpha)
+    found = case.squared_errors(p, s=DEFENSIVE_DRAWS)
+    return intervals.mean(found, risk, kurtosis=GAUSSIAN_KURTOSIS)
+
+
+def _triangle(X: Floats, y: Floats) -> Floats:
+    """R of a QR factorisation of (X, y): the same least-squares problems in fewer rows."""
+    return np.asarray(np.linalg.qr(np.column_stack([X, y]), mode="r"))
+
+
+def _moments_over_starts(case: Case, alpha: float) -> Floats:
+    """``s E||err||^2 + ||X w||^2`` at the end of training, over Gaussian initializations."""
+    A = case.product.A
+    # The training problem is the same in the coordinates of a QR factor.
+    stacked = _triangle(A, case.target)
+    X, y = stacked[:, :-1], stacked[:, -1]
+    w0 = case.rng(8).normal(size=(A.shape[1], STARTS))
+    penalty = float(np.sum(X**2)) / 1000
+    trained = regression.ridge(X, np.tile(y[:, None], STARTS), w0, penalty=penalty)
+    a2 = np.einsum("ij,ij->j", X, X)[:, None]
+    u0 = np.sqrt(a2) * abs(w0)
+    p = (1 - alpha) * u0 / u0.sum(axis=0) + alpha * a2 / a2.sum()
+    return np.asarray((a2 * trained**2 / p).sum(axis=0))
+
+
+def _far_above_the_median(case: Case, alpha: float, risk: float) -> Interval:
+    found = _moments_over_starts(case, alpha)
+    return intervals.rate(int((found > FAR * np.median(found)).sum()), STARTS, risk)
+
+
+def _retraining(case: Case) -> tuple[float, float]:
+    """Bound and change of the fit for the mask, of `RETRAINED`, on which they are closest."""
+    stacked = _triangle(case.product.A, case.target)
+    X, y = stacked[:, :-1], stacked[:, -1]
+    _, sigma, Vt = np.linalg.svd(X, full_matrices=False)
+    lam = float(sigma[0] ** 2) / 100.0
+    W = (sigma / np.sqrt(sigma**2 + lam))[:, None] * Vt
+    dense = X @ regression.ridge(X, y, penalty=lam)
+    p = probabilities.leverage(X, lam)
+    pairs = []
+    for mask in sampling.masks(p, MANY, RETRAINED, rng=case.rng(9)).toarray():
+        eps = float(np.linalg.norm((W * (mask - 1.0)) @ W.T, 2))
+        fit = X @ regression.ridge(X, y, penalty=lam, mask=np.sqrt(mask))
+        limit = float(bounds.retrained(eps, X, y, penalty=lam))
+        pairs.append((limit, float(np.linalg.norm(fit - dense))))
+    return min(pairs, key=lambda pair: pair[0] / pair[1])
+
+
+def _dependent(case: Case) -> tuple[Floats, Floats]:
+    """Features of which a quarter are copies, in a random order, and the target."""
+    A = case.product.A
+    doubled = np.column_stack([A, A[:, : A.shape[1] // 4]])
+    return doubled[:, case.rng(10).permutation(doubled.shape[1])], case.target
+
+
+def _refitted(case: Case) -> float:
+    X, y = _dependent(case)
+    R = _triangle(X, y)
+    total = 0.0
+    for k in range(1, X.shape[1] + 1):
+        w = np.linalg.lstsq(R[:, :k], R[:, -1])[0]
+        total += float(np.sum((R[:, :k] @ w - R[:, -1]) ** 2))
+    return total
+
+
+def _along_the_path(case: Case, risk: float) -> Interval:
+    X, y = _dependent(case)
+    found = float(np.sum(regression.path(X, y, np.arange(X.shape[1]))))
+    return intervals.exact(found, QUADRATURE * found)
+
+
+def _draw_minus_top(case: Case, risk: float) -> Interval:
+    """Squared error of a draw less that of top-k, over random signs of the terms."""
+    C, p = case.product.unit_factor, probabilities.optimal(case.product)
+    signs = case.rng(11).choice([-1.0, 1.0], size=(SIGNS, case.product.d))
+    drawn = sampling.masks(p, case.s, SIGNS, rng=case.rng(12)).toarray()
+    top = sampling.mask(p, case.s, design="top")
+    squares = [
+        np.einsum("ik,ik->i", gaps, gaps)
+        for gaps in ((signs * (drawn - 1.0)) @ C, (signs * (top - 1.0)) @ C)
+    ]
+    return intervals.mean(squares[0] - squares[1], risk, kurtosis=GAUSSIAN_KURTOSIS)
+
+
+EQUAL_NORMS = Assumption(
+    "all features with nonzero weight have one norm",
+    lambda case: bool(np.ptp(case.product.column_norms) <= ROUNDING * case.product.column_norms[0]),
+)
+ALL_LIVE = Assumption(
+    "no feature with nonzero weight is zero",
+    lambda case: bool((case.product.column_norms[case.product.B != 0] > 0).all()),
+)
+
+TRAINING = (
+    Statement(
+        "D1",
+        "features of one norm: the data-free draw is the optimal one",
+        "identity",
+        lambda case: float(moments.optimal(case.product, case.s)),
+        lambda case, risk: intervals.mean(case.squared_errors(), risk),
+        ("standardised", "data_free"),
+        (EQUAL_NORMS,),
+        figure="price_of_independence",
+    ),
+    Statement(
+        "D2",
+        "the price of not looking at the data is 1 + CV^2 of the feature norms",
+        "identity",
+        _price,
+        _measured_price,
+        ("data_free",),
+        figure="price_of_independence",
+    ),
+    Statement(
+        "D3",
+        "the price is at most (kappa + 1)^2 / (4 kappa)",
+        "bound",
+        _price_limit,
+        lambda case, risk: intervals.exact(_price(case), ROUNDING * _price(case)),
+        ("thumbnail", "data_free"),
+        (ALL_LIVE,),
+        figure="price_of_independence",
+    ),
+    Statement(
+        "D4",
+        "the minimax data-free draw attains its worst case over ||X||_F <= 1",
+        "identity",
+        lambda case: bounds.minimax(case.start).worst / case.s,
+        _worst_mean,
+        ("initial",),
+        figure="price_of_independence",
+    ),
+    Statement(
+        "E1",
+        "S2 holds for the trained model under a mask drawn at initialization",
+        "identity",
+        lambda case: float(moments.multinomial(case.product, case.p, case.s)),
+        lambda case, risk: intervals.mean(case.squared_errors(), risk),
+        ("trained",),
+        figure="end_of_training",
+    ),
+    Statement(
+        "E2",
+        "one output, plain draw: the moment at the end of training has a heavy tail over starts",
+        "demonstration",
+        lambda case: _far_above_the_median(case, 0.5, 1e-9).high,
+        lambda case, risk: _far_above_the_median(case, 0.0, risk),
+        ("thumbnail",),
+        figure="heavy_tail",
+    ),
+    Statement(
+        "E3",
+        "defensive draw: E||err||^2 at the end of training is bounded, best alpha",
+        "bound",
+        _defensive_bound,
+        _defensive_mean,
+        ("trained",),
+        trivial=lambda case: case.product.norm2,
+        figure="end_of_training",
+    ),
+    Statement(
+        "E4",
+        "training under the mask changes the fit by at most eps / (1 - eps) sqrt(lam y^T K^-1 y)",
+        "bound",
+        lambda case: _retraining(case)[0],
+        lambda case, risk: intervals.exact(_retraining(case)[1]),
+        ("thumbnail",),
+        trivial=lambda case: float(np.linalg.norm(case.target)),
+        figure="retrained",
+    ),
+    Statement(
+        "E5",
+        "one factorisation gives the least-squares loss of every prefix, dependent features too",
+        "identity",
+        _refitted,
+        _along_the_path,
+        ("thumbnail",),
+        figure="retrained",
+    ),
+    Statement(
+        "R1",
+        "random signs, optimal scores: top-k has the smaller expected error at equal s",
+        "demonstration",
+        lambda case: 0.0,
+        _draw_minus_top,
+        ("thumbnail",),
+        figure="top_or_random",
+    ),
+)

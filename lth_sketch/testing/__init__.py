@@ -1,0 +1,31 @@
+"""Hypothesis strategies and exact laws, public: property-test bounds of your own.
+
+Needs the extra ``testing`` (Hypothesis).
+
+Examples
+--------
+Does a bound hold for every product that the strategy can think of? ::
+
+    @given(products(), st.data())
+    def test_mine(product, data):
+        assert_bound(product, data.draw(probabilities(product)), 2, my_bound)
+"""
+
+from lth_sketch.testing.checks import Worst, assert_bound, assert_expectation, worst_case
+from lth_sketch.testing.laws import enumerate_masks, squared_errors
+from lth_sketch.testing.problems import LeastSquares, masks, problems
+from lth_sketch.testing.strategies import probabilities, products
+
+__all__ = [
+    "LeastSquares",
+    "Worst",
+    "assert_bound",
+    "assert_expectation",
+    "enumerate_masks",
+    "masks",
+    "probabilities",
+    "problems",
+    "products",
+    "squared_errors",
+    "worst_case",
+]

@@ -1,0 +1,172 @@
+"""Exact laws of small draws: every mask with its probability."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from itertools import product as product_of
+from math import comb
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import gammaln
+
+from lth_sketch import validation
+from lth_sketch.product import Product
+from lth_sketch.tolerances import ROUNDING
+from lth_sketch.validation import Floats
+
+# Outcomes that `enumerate_masks` lists at most.
+OUTCOMES = 2**20
+
+
+def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tuple[Floats, Floats]:
+    """Return every mask that a design can draw, with its probability.
+
+    Parameters
+    ----------
+    p : (d,) array
+        Weights >= 0, normalised here.
+    s : int
+        Number of draws.
+    design : {"multinomial", "poisson", "systematic", "top"}
+        As in `sampling.draw`. The weights of a "priority" sample vary continuously: its law has no
+        list.
+
+    Returns
+    -------
+    masks : (n, d) array
+        One mask a row.
+    chances : (n,) array
+        Their probabilities, summing to 1.
+
+    Raises
+    ------
+    ValueError
+        If the law has more outcomes than can be listed, or an argument does not fit.
+
+    Examples
+    --------
+    >>> masks, chances = enumerate_masks([0.5, 0.5], 2)
+    >>> print(masks)
+    [[2. 0.]
+     [1. 1.]
+     [0. 2.]]
+    >>> print(chances)
+    [0.25 0.5  0.25]
+    """
+    weights = validation.probabilities("p", p)
+    s = validation.count("s", s)
+    return _LAWS[validation.choice("design", design, _LAWS)](weights, s)
+
+
+def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
+    """Return ``||A diag(m) B - AB||_F^2`` of each mask, by the definition itself.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB, small.
+    masks : (n, d) array
+        One mask a row.
+
+    Returns
+    -------
+    (n,) array
+        Squared errors, in float64.
+
+    Examples
+    --------
+    >>> print(squared_errors(Product([[3.0, 4.0]], [1.0, 1.0]), [[2, 0], [1, 1]]))
+    [1. 0.]
+    """
+    A = np.asarray(product.A, dtype=np.float64)
+    B = np.asarray(product.B, dtype=np.float64).reshape(product.d, -1)
+    gaps = validation.array("masks", masks, ndim=2) - 1.0
+    errors = np.einsum("ji,ni,ik->njk", A, gaps, B)
+    return np.asarray(np.einsum("njk,njk->n", errors, errors))
+
+
+def _multinomial_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    live = np.flatnonzero(p)
+    outcomes = comb(s + len(live) - 1, s)
+    if outcomes > OUTCOMES:
+        raise ValueError(
+            f"s = {s} draws from {len(live)} entries have {outcomes} outcomes, more than "
+            f"{OUTCOMES}; use a smaller s or a shorter p"
+        )
+    picks = np.array(list(combinations_with_replacement(range(len(live)), s)))
+    counts = (picks[:, :, None] == np.arange(len(live))).sum(axis=1)
+    logs = gammaln(s + 1.0) - gammaln(counts + 1.0).sum(axis=1) + counts @ np.log(p[live])
+    masks = np.zeros((outcomes, len(p)))
+    masks[:, live] = counts / (s * p[live])
+    chances = np.exp(logs)
+    return masks, chances / chances.sum()
+
+
+def _poisson_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    pi = _inclusions(p, s, "poisson")
+    loose = np.flatnonzero((pi > 0) & (pi < 1))
+    if 2 ** len(loose) > OUTCOMES:
+        raise ValueError(
+            f"{len(loose)} independent entries have 2^{len(loose)} outcomes, more than {OUTCOMES}; "
+            "use a larger s or a shorter p"
+        )
+    kept = np.array(list(product_of([False, True], repeat=len(loose))))
+    masks = np.tile(np.where(pi == 1, 1.0, 0.0), (len(kept), 1))
+    masks[:, loose] = kept / pi[loose]
+    return masks, np.where(kept, pi[loose], 1 - pi[loose]).prod(axis=1)
+
+
+def _systematic_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    pi = _inclusions(p, s, "systematic")
+    ends = np.cumsum(pi)
+    starts = np.unique(np.concatenate([[0.0, 1.0], ends - np.floor(ends)]))
+    # Ends that agree but for rounding are one.
+    starts = starts[np.append(np.diff(starts) > ROUNDING * s, True)]
+    starts[0] = 0.0
+    middle, chances = (starts[1:] + starts[:-1]) / 2, np.diff(starts)
+    points = np.add.outer(middle, np.arange(s))
+    masks = np.zeros((len(middle), len(p)))
+    for mask, at in zip(masks, points, strict=True):
+        kept = np.searchsorted(ends, at)
+        mask[kept] = 1.0 / pi[kept]
+    return masks, chances
+
+
+def _inclusions(p: Floats, s: int, design: str) -> Floats:
+    """Return ``min(1, p_i / tau)`` with sum s, trying every number of ones."""
+    positive = np.sort(p[p > 0])[::-1]
+    if s > len(positive):
+        raise ValueError(
+            f"s must be at most {len(positive)}, the number of nonzero p, for design {design!r}; "
+            f"got {s}; only 'multinomial' draws with replacement and allows more"
+        )
+    for sure in range(s):
+        tau = positive[sure:].sum() / (s - sure)
+        if positive[sure] < tau:
+            return np.asarray(np.minimum(1.0, p / tau))
+    return np.where(p >= positive[s - 1], 1.0, 0.0)
+
+
+def _priority_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    raise ValueError(
+        "design 'priority' has no list of outcomes, for its weights vary continuously; simulate it "
+        "with sampling.masks, or take moments.priority"
+    )
+
+
+def _top_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    if s > len(p):
+        raise ValueError(f"s must be at most d = {len(p)} for the design 'top'; got {s}")
+    masks = np.zeros((1, len(p)))
+    masks[0, np.argsort(-p, kind="stable")[:s]] = 1.0
+    return masks, np.ones(1)
+
+
+_LAWS = {
+    "multinomial": _multinomial_law,
+    "poisson": _poisson_law,
+    "priority": _priority_law,
+    "systematic": _systematic_law,
+    "top": _top_law,
+}

@@ -1,0 +1,222 @@
+"""Certify the register on data, with a stated risk of any false verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from lth_sketch import datasets, validation
+from lth_sketch.datasets import Dataset
+from lth_sketch.intervals import Interval
+from lth_sketch.statements import PRODUCTS, REGISTER, Case, Setting, Statement, judge
+from lth_sketch.statements.case import DELTA, DRAWS
+
+KEYS = (
+    "label",
+    "data",
+    "product",
+    "status",
+    "verdict",
+    "measured",
+    "low",
+    "high",
+    "value",
+    "tightness",
+)
+NOT_MET = "assumptions not met"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One row of the table: a statement on one product of one data set."""
+
+    label: str
+    data: str
+    product: str
+    status: str
+    verdict: str
+    measured: float
+    low: float
+    high: float
+    value: float
+    claim: str
+    note: str
+    seconds: float
+
+    @property
+    def tightness(self) -> float:
+        """``value / measured``: 1 where they agree; for a bound, how far it lies above."""
+        return self.value / self.measured if self.measured else math.nan
+
+
+@dataclass(frozen=True)
+class Report:
+    """Every verdict of one run, and what it was run with."""
+
+    verdicts: tuple[Verdict, ...]
+    risk: float
+    trials: int
+    seed: int
+
+    @property
+    def refuted(self) -> tuple[Verdict, ...]:
+        """The verdicts that went against their statement."""
+        return tuple(row for row in self.verdicts if row.verdict == "refuted")
+
+    def json(self) -> str:
+        """Return a list of objects with the keys of `KEYS`; numbers that do not exist are null."""
+        return json.dumps(
+            [{key: _plain(getattr(row, key)) for key in KEYS} for row in self.verdicts], indent=1
+        )
+
+    def table(self) -> str:
+        """Return the verdicts as aligned text, one a line."""
+        heads = ("label", "data", "product", "verdict", "measured", "interval", "value", "ratio")
+        lines = [heads] + [
+            (
+                row.label,
+                row.data,
+                row.product,
+                row.verdict,
+                _short(row.measured),
+                "" if math.isnan(row.low) else f"[{_short(row.low)}, {_short(row.high)}]",
+                _short(row.value),
+                _short(row.tightness),
+            )
+            for row in self.verdicts
+        ]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
+        text = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        ]
+        return "\n".join([*text, "", self.summary()])
+
+    def summary(self) -> str:
+        """Return one line: how many of each verdict, and the risk taken."""
+        counts: dict[str, int] = {}
+        for row in self.verdicts:
+            counts[row.verdict] = counts.get(row.verdict, 0) + 1
+        parts = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+        return f"{parts}; risk of any false verdict at most {self.risk:g}; seed {self.seed}"
+
+
+def run(
+    statements: Iterable[Statement] | None = None,
+    data: str | Dataset | Sequence[str | Dataset] = "digits",
+    *,
+    trials: int = 200_000,
+    risk: float = 1e-6,
+    rng: int = 0,
+    data_home: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Judge statements on data.
+
+    The risk is split evenly over all rows of the table. Means come with Catoni's interval, right
+    for any law of bounded kurtosis, quantiles and probabilities with that of Clopper and Pearson
+    (`intervals`).
+
+    Parameters
+    ----------
+    statements : iterable of Statement, optional
+        By default the whole register. Put your own among them.
+    data : str, Dataset, or a sequence of them
+        Names for `datasets.load`, or data sets.
+    trials : int
+        Simulated masks for each mean.
+    risk : float
+        Limit, in (0, 1), on the probability that any verdict is false.
+    rng : int
+        Seed; the same seed gives the same report.
+    data_home : str, optional
+        Where local data lie, see `datasets.load`.
+    progress : callable, optional
+        Called with a line of text before each row.
+
+    Returns
+    -------
+    Report
+        One verdict for each statement, product and data set.
+
+    Raises
+    ------
+    ValueError
+        If a product's name is unknown, nothing is to be judged, or a number is out of range.
+
+    Examples
+    --------
+    >>> S0 = [statement for statement in REGISTER if statement.label == "S0"]
+    >>> print(run(S0, trials=10).summary())
+    5 certified; risk of any false verdict at most 1e-06; seed 0
+    """
+    chosen = tuple(REGISTER if statements is None else statements)
+    trials = validation.count("trials", trials)
+    risk = validation.risk("risk", risk)
+    seed = validation.count("rng", rng, minimum=0)
+    names = (data,) if isinstance(data, str | Dataset) else tuple(data)
+    for statement in chosen:
+        for product in statement.products:
+            validation.choice(f"products of {statement.label}", product, PRODUCTS)
+    rows = len(names) * sum(len(statement.products) for statement in chosen)
+    if rows == 0:
+        raise ValueError("statements and data must each hold at least one; got nothing to judge")
+    verdicts = []
+    for name in names:
+        loaded = datasets.load(name, data_home) if isinstance(name, str) else name
+        # One product at a time: its factor and its simulated errors are then shared and dropped.
+        for product in PRODUCTS:
+            wanted = [s for s in chosen if product in s.products]
+            if wanted:
+                case = _case(loaded, product, trials, seed)
+                for statement in wanted:
+                    if progress is not None:
+                        progress(f"{statement.label} on {loaded.name}, {product}")
+                    verdicts.append(_verdict(statement, case, risk / rows))
+    order = {id(statement): i for i, statement in enumerate(chosen)}
+    verdicts.sort(key=lambda pair: order[id(pair[0])])
+    return Report(tuple(row for _, row in verdicts), risk, trials, seed)
+
+
+def _case(data: Dataset, product: str, trials: int, seed: int) -> Case:
+    setting: Setting = PRODUCTS[product](data, seed)
+    return Case(data, product, setting.product, setting.p, DRAWS, DELTA, trials, seed)
+
+
+def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, Verdict]:
+    start = time.perf_counter()
+    failed = [a.text for a in statement.assumptions if not a.holds(case)]
+    if failed:
+        value, found, verdict = math.nan, Interval(math.nan, math.nan, math.nan), NOT_MET
+    else:
+        value = float(statement.value(case))
+        found = statement.measure(case, risk)
+        trivial = math.inf if statement.trivial is None else float(statement.trivial(case))
+        verdict = judge(statement, value, found, trivial)
+    return statement, Verdict(
+        statement.label,
+        case.data.name,
+        case.name,
+        statement.status,
+        verdict,
+        float(found.measured),
+        float(found.low),
+        float(found.high),
+        value,
+        statement.claim,
+        "; ".join(failed),
+        time.perf_counter() - start,
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _short(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4g}"
