@@ -142,6 +142,10 @@ def select(
         mask[start:end] = _largest(problem.scores[start:end], floor)
     for group in problem.groups:
         part, values = mask[group.place], problem.scores[group.place]
+        if not floor and group.kept:
+            # Nothing is set aside: no copies of what may be 10^8 entries.
+            part[:] = _chosen(values, group, design, binary, log, generator)
+            continue
         rest = part == 0
         left = group.kept - int(np.count_nonzero(part))
         if left:

@@ -1,0 +1,80 @@
+"""Run experiments, and draw the figures that need PyTorch.
+
+Each run is saved as it ends; what is in the table already is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from experiments import gallery, plans, store
+from experiments.runs import perform
+from experiments.summary import describe
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
+    parser.add_argument("--threads", type=int, help="threads of PyTorch")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_runs(commands, "trial", "the trial: 1% kept, five scores, top-k and draw")
+    _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
+    drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse")
+    drawing.add_argument("--size", choices=("smoke", "paper"), default="paper")
+    drawing.add_argument("--out", type=Path, default=Path("figures/out/networks"))
+    drawing.add_argument("--data", nargs="+", default=["digits"], metavar="NAME")
+    drawing.add_argument("--seed", type=int, default=0)
+    drawing.add_argument(
+        "--stored", action="store_true", help="train nothing: draw the results that are stored"
+    )
+    drawing.set_defaults(job=_figures)
+    chosen = parser.parse_args()
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    chosen.job(chosen)
+
+
+def _add_runs(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], plan: str, text: str
+) -> None:
+    parser = commands.add_parser(plan, help=text)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="default: docs/results/<experiment>.csv")
+    if plan == "grid":
+        parser.add_argument("--densities", type=float, nargs="+", default=plans.DENSITIES)
+        parser.add_argument("--no-controls", action="store_true")
+    for name, value in plans.FC._asdict().items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    parser.set_defaults(job=_runs, plan=plan)
+
+
+def _runs(chosen: argparse.Namespace) -> None:
+    setting = plans.Setting(*(getattr(chosen, name) for name in plans.Setting._fields))
+    wanted = plans.trial(chosen.seeds, setting)
+    if chosen.plan == "grid":
+        densities = tuple(chosen.densities)
+        wanted = plans.grid(chosen.seeds, setting, densities, controls=not chosen.no_controls)
+    out = chosen.out or RESULTS / f"{chosen.plan}_{setting.architecture}_{setting.dataset}.csv"
+    print(describe(store.complete(wanted, out, perform, _say)))
+
+
+def _figures(chosen: argparse.Namespace) -> None:
+    if chosen.stored:
+        rows = [row for path in sorted(RESULTS.glob("*.csv")) for row in store.read(path)]
+    else:
+        wanted = plans.smoke() if chosen.size == "smoke" else plans.paper()
+        rows = store.complete(wanted, chosen.out / f"runs_{chosen.size}.csv", perform, _say)
+    print(gallery.publish_all(rows, chosen.data, chosen.size, chosen.seed, chosen.out))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()

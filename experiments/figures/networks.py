@@ -1,0 +1,118 @@
+"""Accuracy after training: the mask of the largest scores against a draw of the same scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from experiments.summary import mean
+from figures import panels
+from figures.tables import Table, distinct
+
+NAME = "networks"
+TITLE = "Trained networks: top-k against a draw of the same scores"
+SHOWS = ("R1",)
+CAPTION = (
+    "Test accuracy after training under a mask found at initialization, top-k horizontally and a "
+    "priority draw of the same scores vertically, both with exactly as many weights; means over "
+    "seeds, with 95% intervals of Student where there are more than two. A point for each score, "
+    "source of its data and density. Networks of one seed share initial weights, order of the "
+    "batches and schedule. Sizes (images, epochs, width, seeds) are in the table; they are small. "
+    "Filled markers: scores from real data; open: from random data; half filled: without data. "
+    "Small markers: SynFlow in 100 rounds.\n"
+    "In the results that are stored in docs/results the draw wins, above the diagonal, where top-k "
+    "falls to the 10% of guessing, on the left edge: SynFlow in one shot, and scores on random "
+    "data, at 1% and less. It loses, below the diagonal, for magnitude in the fully connected and "
+    "the residual network, and for GraSP at small densities: its scores have both signs, and after "
+    "a shift their draw is nearly uniform. For sound scores at 5% and more both do about as well. "
+    "A run at smoke size trains too little to show this."
+)
+SIZES: Mapping[str, Mapping[str, int]] = {"smoke": {"seeds": 2}, "paper": {"seeds": 5}}
+
+COLORS = {
+    "magnitude": panels.BLACK,
+    "synflow": panels.RED,
+    "snip": panels.BLUE,
+    "grasp": panels.YELLOW,
+    "sketch": panels.GREEN,
+}
+MARKERS = {0.2: "o", 0.1: "D", 0.05: "s", 0.01: "^", 0.003: "v"}
+FILLS = {"real": "full", "random": "none", "none": "left"}
+
+
+def tabulate(rows: list[dict[str, Any]]) -> Table:
+    """Return means and intervals of all pairs of top-k and draw without a control."""
+    found: dict[tuple[Any, ...], dict[str, dict[str, float]]] = {}
+    for row in rows:
+        if row["control"] == "none" and row["score"] != "unpruned":
+            setting = (
+                f"{row['architecture']} {row['dataset']}",
+                row["score"],
+                row["data"],
+                int(row["rounds"]),
+                float(row["density"]),
+                *(int(row[name]) for name in ("width", "n_train", "epochs")),
+            )
+            designs = found.setdefault(setting, {"top": {}, "priority": {}})
+            designs[row["design"]][str(row["seed"])] = float(row["accuracy"])
+    table: Table = []
+    for setting, designs in found.items():
+        shared = sorted(designs["top"].keys() & designs["priority"].keys())
+        if not shared:
+            continue
+        top, drawn = (mean([designs[d][seed] for seed in shared]) for d in ("top", "priority"))
+        names = ("data", "score", "source", "rounds", "density", "width", "n_train", "epochs")
+        table.append(
+            {
+                **dict(zip(names, setting, strict=True)),
+                "seeds": len(shared),
+                "top": top.value,
+                "top_half": top.half,
+                "draw": drawn.value,
+                "draw_half": drawn.half,
+            }
+        )
+    return table
+
+
+def shape(count: int) -> tuple[int, int]:
+    """Return rows and columns of panels for `count` settings."""
+    return (count + 1) // 2, min(count, 2)
+
+
+def draw(table: Table, axes: npt.NDArray[Any]) -> None:
+    """Draw the table into panels of `shape`."""
+    cases = distinct(table, "data")
+    for case, panel in zip(cases, axes.ravel(), strict=False):
+        part: list[dict[str, Any]] = [row for row in table if row["data"] == case]
+        panel.plot([0, 1], [0, 1], color="0.6", linewidth=0.6)
+        for row in part:
+            panel.errorbar(
+                row["top"],
+                row["draw"],
+                xerr=row["top_half"] if row["seeds"] > 2 else None,
+                yerr=row["draw_half"] if row["seeds"] > 2 else None,
+                color=COLORS[row["score"]],
+                marker=MARKERS.get(row["density"], "x"),
+                fillstyle=FILLS[row["source"]],
+                elinewidth=0.4,
+                markersize=4.5 if row["rounds"] == 1 else 3,
+            )
+        architecture, data = str(case).split()
+        panel.set_title(f"{architecture}, {panels.title_of(data)}")
+        high = max(max(row["top"], row["draw"]) for row in part) + 0.05
+        panel.set_xlim(0.05, high)
+        panel.set_ylim(0.05, high)
+        panel.set_ylabel("accuracy of the draw")
+        panel.set_xlabel("accuracy of top-k")
+    for panel in axes.ravel()[len(cases) :]:
+        panel.set_axis_off()
+    keys = [panels.key(panels.Look(name, color, "", "o")) for name, color in COLORS.items()]
+    keys += [
+        panels.key(panels.Look(f"{100 * density:g}% kept", panels.GREY, "", marker))
+        for density, marker in MARKERS.items()
+        if any(row["density"] == density for row in table)
+    ]
+    panels.legend_below(axes[-1, 0], keys, columns=3)

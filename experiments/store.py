@@ -1,0 +1,57 @@
+"""A table of finished runs that survives interruption: written whole, under another name first."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from experiments.runs import Run
+
+
+def key(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return what identifies a run, as text."""
+    return tuple(str(row[field]) for field in Run._fields)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table; none if there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Replace a table: a reader, or a crash, finds the old one or the new one, never a part."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(buffer.getvalue())
+    partial.replace(path)
+
+
+def complete(
+    runs: Iterable[Run],
+    path: Path,
+    perform: Callable[[Run], dict[str, Any]],
+    say: Callable[[str], None],
+) -> list[dict[str, Any]]:
+    """Perform the runs that the table lacks, saving each as it ends; return the table."""
+    rows: list[dict[str, Any]] = list(read(path))
+    done = {key(row) for row in rows}
+    wanted = list(runs)
+    for place, run in enumerate(wanted, 1):
+        if key(run._asdict()) in done:
+            continue
+        rows.append(perform(run))
+        done.add(key(run._asdict()))
+        write(path, rows)
+        say(f"{place}/{len(wanted)} {rows[-1]['accuracy']:.3f} {run}")
+    return rows

@@ -1,0 +1,93 @@
+"""The command on the files of PyTorch and safetensors."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from lth_sketch import checkpoints, cli, networks
+
+torch.manual_seed(0)
+NET = nn.Sequential(nn.Linear(20, 10), nn.BatchNorm1d(10), nn.Linear(10, 4))
+
+
+def save(path, state):
+    if path.suffix == ".safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("weights", ["weights.pt", "weights.pth", "weights.safetensors"])
+@pytest.mark.parametrize("out", ["mask.npz", "mask.pt", "mask.safetensors"])
+def test_the_command_draws_the_mask_that_networks_draws(tmp_path, weights, out):
+    path = save(tmp_path / weights, NET.state_dict())
+    options = ["--density", "0.1", "--design", "priority", "--rng", "0"]
+    assert cli.main(["mask", str(path), *options, "--out", str(tmp_path / out)]) == 0
+    found = checkpoints.read(tmp_path / out)
+    expected = networks.find(NET, 0.1, design="priority", rng=0)
+    assert set(found) == set(expected)
+    for name, mask in expected.items():
+        assert found[name].dtype == np.bool_
+        np.testing.assert_array_equal(found[name], mask)
+    # Masks from a file fit the module.
+    net = nn.Sequential(nn.Linear(20, 10), nn.BatchNorm1d(10), nn.Linear(10, 4))
+    networks.apply(net, found)
+
+
+def test_half_precision_and_nested_state_dicts(tmp_path):
+    halves = {name: value.bfloat16() for name, value in NET.state_dict().items()}
+    path = save(tmp_path / "weights.ckpt", {"epoch": 3, "state_dict": halves})
+    found = checkpoints.read(path)
+    assert found["0.weight"].dtype == np.float32
+    np.testing.assert_array_equal(found["0.weight"], halves["0.weight"].float())
+
+
+def test_tied_weights_are_refused_in_half_precision_too(tmp_path):
+    for kind in (torch.float32, torch.bfloat16):
+        tied = torch.ones(3, 3, dtype=kind)
+        path = save(tmp_path / "tied.pt", {"one.weight": tied, "two.weight": tied})
+        with pytest.raises(ValueError, match="share one parameter"):
+            checkpoints.masks(checkpoints.read(path), 0.5)
+
+
+class Bomb:
+    exploded = False
+
+    def __reduce__(self):
+        return (setattr, (Bomb, "exploded", True))
+
+
+def test_code_in_a_checkpoint_is_not_executed(tmp_path):
+    path = tmp_path / "bomb.pt"
+    torch.save({"weight": torch.ones(2, 2), "bomb": Bomb()}, path)
+    with pytest.raises(ValueError, match="no checkpoint of tensors alone"):
+        checkpoints.read(path)
+    path.write_bytes(pickle.dumps(Bomb(), protocol=2))
+    with pytest.raises(ValueError, match="no checkpoint of tensors alone"):
+        checkpoints.read(path)
+    assert not Bomb.exploded
+
+
+@pytest.mark.parametrize("name", ["weights.pt", "weights.safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
+def test_truncated_files_and_other_files_are_refused(tmp_path, name, share):
+    path = save(tmp_path / name, NET.state_dict())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"weights\.\w+ is no .*truncated"):
+        checkpoints.read(path)
+    path.write_bytes(b"no checkpoint at all" * 9)
+    with pytest.raises(ValueError, match=r"weights\.\w+ is no .*truncated"):
+        checkpoints.read(path)
+
+
+def test_a_tensor_alone_is_no_state_dict(tmp_path):
+    with pytest.raises(ValueError, match="no state_dict"):
+        checkpoints.read(save(tmp_path / "tensor.pt", torch.ones(3, 3)))

@@ -1,0 +1,282 @@
+"""Scores against their definitions by a second route: finite differences and explicit Hessians."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lth_sketch import networks, pruning, tolerances
+
+
+def by_hand(net, X, y):
+    """The loss as a function of one vector of all prunable weights, written without the library."""
+    layers = [m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    names = [n for n, p in net.named_parameters() if any(p is m.weight for m in layers)]
+    start = torch.cat([m.weight.detach().reshape(-1) for m in layers])
+
+    def loss(w):
+        parts, place = {}, 0
+        for name, layer in zip(names, layers, strict=True):
+            n = layer.weight.numel()
+            parts[name] = w[place : place + n].reshape(layer.weight.shape)
+            place += n
+        buffers = {name: b.clone() for name, b in net.named_buffers()}
+        outputs = torch.func.functional_call(net, {**parts, **buffers}, (X,))
+        logs = outputs - outputs.logsumexp(1, keepdim=True)
+        return -logs[torch.arange(len(X)), torch.as_tensor(y)].mean()
+
+    return start, loss
+
+
+def inputs_of(kind, batch):
+    return batch(6, (2, 4, 4) if kind == "residual" else (5,))
+
+
+@pytest.mark.parametrize("kind", [2, 3, "residual"])
+def test_snip_is_the_derivative_by_the_mask(network, batch, kind):
+    net, (X, y) = network(kind), inputs_of(kind, batch)
+    start, loss = by_hand(net.train(), X, y)
+    found = networks.vector(networks.snip(net, X, y))
+    # Central differences in each mask entry; the kinks of ReLU are not met at this step.
+    step = 1e-6
+    slopes = np.empty(len(start))
+    for i in range(len(start)):
+        up, down = start.clone(), start.clone()
+        up[i] *= 1 + step
+        down[i] *= 1 - step
+        slopes[i] = (loss(up) - loss(down)).item() / (2 * step)
+    np.testing.assert_allclose(found, np.abs(slopes), atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [2, 3, "residual"])
+def test_grasp_is_weight_times_hessian_times_gradient(network, batch, kind):
+    net, (X, y) = network(kind), inputs_of(kind, batch)
+    start, loss = by_hand(net.train(), X, y)
+    H = torch.autograd.functional.hessian(loss, start)
+    g = torch.func.grad(loss)(start)
+    expected = (start * (H @ g)).detach().numpy()
+    found = networks.vector(networks.grasp(net, X, y))
+    np.testing.assert_allclose(found, expected, atol=tolerances.QUADRATURE)
+    # Its sign: scaling the weight of the largest score down lowers ||g||^2.
+    best, worst = int(found.argmax()), int(found.argmin())
+    for i, sign in ((best, -1), (worst, 1)):
+        assert np.sign(found[i]) == -sign
+        moved = start.clone()
+        moved[i] *= 1 - 1e-5
+        gain = (torch.func.grad(loss)(moved) ** 2).sum() - (g**2).sum()
+        assert np.sign(gain.item()) == sign
+
+
+def test_grasp_of_a_linear_loss_is_zero(batch):
+    net, (X, y) = nn.Linear(5, 3).double(), batch(6)
+    found = networks.grasp(net, X, y, loss=lambda outputs, y: outputs.sum())
+    assert not found["weight"].any()
+
+
+def test_deep_linear_scores_agree_with_pruning_deep(batch):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 4, bias=False), nn.Linear(4, 3, bias=False)).double()
+    X, labels = batch(6)
+    y = np.eye(3)[labels]
+    matrices = [layer.weight.detach().numpy().T for layer in net]
+    # The library's loss there is a sum, here a mean over samples.
+    pairs = {
+        "snip": (networks.snip(net, X, y), pruning.deep.snip(X.numpy(), y, matrices), 6),
+        "grasp": (networks.grasp(net, X, y), pruning.deep.grasp(X.numpy(), y, matrices), 36),
+        "sketch": (networks.sketch(net, X), pruning.deep.sketch(X.numpy(), matrices), 1),
+    }
+    for name, (found, expected, factor) in pairs.items():
+        for one, other in zip(found.values(), expected, strict=True):
+            np.testing.assert_allclose(factor * one, other.T, err_msg=name, rtol=1e-9)
+    flow = networks.synflow(net, torch.ones(1, 5))
+    for one, logs in zip(flow.values(), pruning.deep.log_synflow(matrices), strict=True):
+        np.testing.assert_allclose(np.log(one), logs.T, atol=1e-9)
+
+
+def test_synflow_is_the_sum_over_paths(network):
+    net = network(3, width=3, inputs=2, outputs=2)
+    layers = [np.abs(layer.weight.detach().numpy()) for layer in net if hasattr(layer, "weight")]
+    sums = [np.zeros_like(W) for W in layers]
+    for units in itertools.product(range(2), range(3), range(3), range(2)):
+        steps = list(itertools.pairwise(units))
+        path = np.prod([W[j, i] for W, (i, j) in zip(layers, steps, strict=True)])
+        for total, (i, j) in zip(sums, steps, strict=True):
+            total[j, i] += path
+    found = networks.synflow(net, torch.ones(1, 2))
+    for scores, total in zip(found.values(), sums, strict=True):
+        np.testing.assert_allclose(scores, total, rtol=tolerances.ROUNDING)
+
+
+def test_synflow_with_normalisation_biases_and_a_skip(network):
+    net = network("residual")
+    net.norm.running_var[:] = torch.tensor([0.5, 1.0, 2.0, 4.0])
+    net.norm.running_mean[:] = 3.0
+    nn.init.normal_(net.norm.weight)
+    nn.init.normal_(net.norm.bias)
+
+    # The same flow written out: no shifts, absolute weights.
+    leaves = [
+        layer.weight.detach().abs().requires_grad_() for layer in (net.stem, net.inner, net.head)
+    ]
+    stem, inner, head = leaves
+    scale = net.norm.weight.detach().abs() / (net.norm.running_var + net.norm.eps).sqrt()
+    x = nn.functional.conv2d(torch.ones(1, 2, 4, 4).double(), stem, padding=1)
+    x = x * scale[None, :, None, None]
+    x = x + nn.functional.conv2d(x, inner, padding=1)
+    total = (x.mean((2, 3)) @ head.T).sum()
+    expected = torch.autograd.grad(total, leaves)
+    found = networks.synflow(net, torch.ones(1, 2, 4, 4))
+    for (name, scores), leaf, slope in zip(found.items(), leaves, expected, strict=True):
+        np.testing.assert_allclose(scores, (leaf * slope).detach(), rtol=1e-9, err_msg=name)
+    # Every path crosses stem and head once, and the skip goes round the inner layer.
+    totals = {name: scores.sum() for name, scores in found.items()}
+    np.testing.assert_allclose(totals["stem.weight"], total.item(), rtol=1e-9)
+    np.testing.assert_allclose(totals["head.weight"], total.item(), rtol=1e-9)
+    assert totals["inner.weight"] < total.item()
+
+
+class Deep(nn.Module):
+    """A chain of residual blocks whose flow grows or shrinks by `gain` a block, skips included."""
+
+    def __init__(self, depth, gain):
+        super().__init__()
+        self.blocks = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(depth))
+        self.joins = nn.ModuleList(nn.Linear(4, 4, bias=False) for _ in range(depth))
+        for layer in (*self.blocks, *self.joins):
+            with torch.no_grad():
+                layer.weight.abs_().mul_(gain)
+
+    def forward(self, x):
+        for block, join in zip(self.blocks, self.joins, strict=True):
+            x = torch.relu(join(x))
+            x = x + torch.relu(block(x))
+        return x
+
+
+@pytest.mark.parametrize(("depth", "gain"), [(400, 1e3), (400, 1e-3), (40, 1.0)])
+def test_synflow_neither_overflows_nor_vanishes(depth, gain):
+    torch.manual_seed(0)
+    net = Deep(depth, gain)
+    found = networks.synflow(net, torch.ones(1, 4))
+    joins = np.array([found[f"joins.{i}.weight"].sum() for i in range(depth)])
+    assert np.isfinite(joins).all()
+    # Conservation: every path crosses each join once.
+    np.testing.assert_allclose(joins, joins[0], rtol=1e-9)
+    # Against logarithms, path sums written as matrix products in integers of Python's range.
+    log = 0.0
+    x = np.ones(4)
+    for block, join in zip(net.blocks, net.joins, strict=True):
+        x = join.weight.detach().numpy().astype(float) @ x
+        x = x + block.weight.detach().numpy().astype(float) @ x
+        size = x.max()
+        x, log = x / size, log + np.log2(size)
+    gap = np.log2(joins[0]) - (log + np.log2(x.sum()))
+    # They differ by a power of two: one, unless the flow leaves 2^256.
+    assert abs(gap - round(gap)) < 1e-9
+    assert (round(gap) == 0) == (depth == 40)
+
+
+def test_sketch_is_weight_times_column_norm(network, batch):
+    net, (X, _) = network("residual"), batch(3, (2, 4, 4))
+    product = networks.tangent_product(net, X)
+    found = networks.vector(networks.sketch(net, X))
+    np.testing.assert_allclose(found, product.term_norms, rtol=1e-9)
+
+
+def test_magnitude_and_random():
+    net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)).to(torch.bfloat16)
+    found = networks.magnitude(net)
+    assert found["0.weight"].dtype == np.float32
+    np.testing.assert_array_equal(found["1.weight"], net[1].weight.detach().abs().float())
+    one, other = (networks.vector(networks.random(net, rng=seed)) for seed in (0, 1))
+    assert len(set(one)) == 10
+    assert (one.argsort() != other.argsort()).any()
+    np.testing.assert_array_equal(networks.vector(networks.random(net, rng=0)), one)
+
+
+@pytest.mark.parametrize("name", ["magnitude", "random", "snip", "grasp", "synflow", "sketch"])
+def test_masked_weights_score_zero_and_nothing_is_changed(network, batch, name):
+    net, (X, y) = network("residual").train(), batch(6, (2, 4, 4))
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    masks = networks.find(net, 0.5, score="random", rng=0)
+    whole = networks.scores(net, name, X, y, rng=0)
+    found = networks.scores(net, name, X, y, masks=masks, rng=0)
+    for layer, mask in masks.items():
+        assert whole[layer].all()
+        assert not found[layer][mask == 0].any()
+        assert found[layer].shape == mask.shape
+    assert net.training
+    assert net.norm.training
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, before[key])
+        assert value.requires_grad == before[key].requires_grad
+
+
+def test_scores_of_a_masked_network_are_those_of_the_network_with_zeros(network, batch):
+    net, (X, y) = network(3), batch(6)
+    masks = networks.find(net, 0.5, score="random", rng=0)
+    found = {name: networks.scores(net, name, X, y, masks=masks) for name in ("snip", "synflow")}
+    with torch.no_grad():
+        for name, mask in masks.items():
+            net.get_parameter(name).mul_(torch.as_tensor(mask))
+    for name, scores in found.items():
+        for one, other in zip(
+            scores.values(), networks.scores(net, name, X, y).values(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_sources(batch):
+    X, y = batch(60, (2, 3))
+    X = X * 2 + 7
+    same, labels = networks.source(X, y, "real")
+    np.testing.assert_array_equal(same, X)
+    assert labels is not None
+    drawn, labels = networks.source(X, y, "random", rng=0)
+    again, _ = networks.source(X, y, "random", rng=0)
+    np.testing.assert_array_equal(drawn, again)
+    assert drawn.shape == (60, 2, 3)
+    assert abs(drawn.mean() - 7) < 0.6
+    assert set(labels) == {0, 1, 2}
+    assert (labels != y).any()
+    _, targets = networks.source(X, np.linspace(0, 1, 60), "random", rng=0)
+    assert targets.dtype.kind == "f"
+    ones, zero = networks.source(X, y, "ones")
+    assert ones.shape == (1, 2, 3)
+    assert (ones == 1).all()
+    assert zero == 0
+    with pytest.raises(ValueError, match="one length"):
+        networks.source(X, y[:3], "real")
+    with pytest.raises(ValueError, match="kind must be one of"):
+        networks.source(X, y, "fake")
+
+
+def test_without_data_snip_is_weight_times_jt_f(network, batch):
+    net = network(2)
+    X, y = networks.source(*batch(6), "ones")
+    product = networks.tangent_product(net, X)
+    output = net(torch.as_tensor(X)).detach().numpy().ravel()
+    expected = np.abs(product.B * (product.A.T @ output))
+    np.testing.assert_allclose(networks.vector(networks.snip(net, X, y)), expected, rtol=1e-9)
+
+
+def test_missing_and_useless_data_are_named(network, batch):
+    net, (X, y) = network(2), batch(6)
+    with pytest.raises(ValueError, match="y is missing"):
+        networks.scores(net, "snip", X)
+    with pytest.raises(ValueError, match="X is missing"):
+        networks.scores(net, "synflow")
+    with pytest.raises(ValueError, match="score must be one of"):
+        networks.scores(net, "best", X, y)
+    with pytest.raises(ValueError, match="one length"):
+        networks.snip(net, X, y[:2])
+    with pytest.raises(ValueError, match="not finite"):
+        networks.snip(net, X * 1e200, np.ones((6, 3)))
+    dead = network(2)
+    nn.init.zeros_(dead[0].weight)
+    with pytest.raises(ValueError, match="synaptic flow R = 0"):
+        networks.synflow(dead, X)
