@@ -8,7 +8,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from figures import initialization_error
+from figures import (
+    designs,
+    end_of_training,
+    generic_improvement,
+    heavy_tail,
+    initialization_error,
+    price_of_independence,
+    retrained,
+    scores_as_sketches,
+    top_or_random,
+)
 from figures.tables import Table
 from lth_sketch.datasets import Dataset
 
@@ -48,7 +58,17 @@ class Script(Protocol):
         """Draw the tables of all data sets, one after another, into an array of panels."""
 
 
-SCRIPTS: tuple[Script, ...] = (initialization_error,)
+SCRIPTS: tuple[Script, ...] = (
+    initialization_error,
+    designs,
+    end_of_training,
+    heavy_tail,
+    retrained,
+    price_of_independence,
+    scores_as_sketches,
+    top_or_random,
+    generic_improvement,
+)
 
 
 def generator(seed: int, figure: str, data: str) -> np.random.Generator:

@@ -18,7 +18,6 @@ from lth_sketch.validation import Array, Floats, Integers
 DENSE = 1 << 20
 # Rows of a factor in a share of the work, fixed so that no number of threads changes a bit.
 ROWS = 128
-WIDE = 512
 
 
 def multiply(
@@ -258,13 +257,16 @@ def _scattered(M: Any, buckets: Integers, signs: Floats, s: int) -> Any:
         return M.astype(np.float64) @ S
     if _by_column(M):
         turned = np.zeros((s, len(M)))
+        order = np.argsort(buckets, kind="stable")
+        ends = np.searchsorted(buckets[order], np.arange(s + 1))
 
         def rows(part: slice) -> None:
-            transforms.scatter_rows(M.T, buckets, signs, part.start, part.stop, turned)
+            chosen = order[ends[part.start] : ends[part.stop]]
+            transforms.scatter_rows(M.T, chosen, buckets, signs, turned)
 
-        _share(rows, len(M), WIDE)
+        _share(rows, s, ROWS)
         return turned.T
-    out = np.zeros((len(M), s))
+    out = np.empty((len(M), s))
 
     def columns(rows: slice) -> None:
         transforms.scatter_columns(np.ascontiguousarray(M[rows]), buckets, signs, out[rows])

@@ -20,17 +20,22 @@ from figures import __main__ as command
 from figures import gallery, initialization_error, panels, publish, tables
 from lth_sketch import datasets
 
-# What stands for the size "smoke" here, by the name of the figure.
-TINY = {"initialization_error": {"trials": 40, "points": 7, "work": 10**7}}
+# The figures drawn here, and what stands for their size "smoke"; others have tests of their own.
+TINY = {
+    "initialization_error": {"trials": 40, "points": 7, "work": 10**7},
+    "designs": {"trials": 40, "sketches": 5, "points": 4, "measured": 2},
+}
 KINDS = ("csv", "pdf", "png")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _tiny():
     with pytest.MonkeyPatch.context() as patch:
-        for script in gallery.SCRIPTS:
-            if script.NAME in TINY:
-                patch.setitem(script.SIZES, "smoke", TINY[script.NAME])
+        drawn = tuple(script for script in gallery.SCRIPTS if script.NAME in TINY)
+        patch.setattr(gallery, "SCRIPTS", drawn)
+        patch.setattr(command, "SCRIPTS", drawn)
+        for script in drawn:
+            patch.setitem(script.SIZES, "smoke", TINY[script.NAME])
         yield
 
 
@@ -119,7 +124,7 @@ def test_run_writes_every_figure_and_lists_it(made):
             {"name": "digits", "split": "all", "samples": 1797, "features": 64},
         ]
         assert (item["seed"], item["size"]) == (0, "smoke")
-        assert item["sizes"] == TINY.get(item["name"], item["sizes"])
+        assert item["sizes"] == TINY[item["name"]]
         assert {"python", "numpy", "scipy", "numba", "lth_sketch"} <= set(item["versions"])
 
 
@@ -302,7 +307,7 @@ def test_examples_of_tables():
 @pytest.mark.large
 def test_command_line(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "figures", "--size", "smoke", "--out", str(tmp_path)],
+        [sys.executable, "-m", "figures", "--size=smoke", f"--out={tmp_path}", "--only", "designs"],
         cwd=Path(__file__).parents[1],
         capture_output=True,
         text=True,

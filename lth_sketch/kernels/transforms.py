@@ -75,24 +75,32 @@ def row_squares(A: Array, out: Floats) -> None:
 
 @compiled
 def scatter_columns(A: Array, buckets: Integers, signs: Floats, out: Floats) -> None:
-    """Add column i of `A` (q, d), with its sign, to column ``buckets[i]`` of `out` (q, s)."""
-    for j in range(len(A)):
+    """Write into column b of `out` (q, s) the columns of `A` (q, d) of that bucket, with signs."""
+    q = len(A)
+    # Rows side by side: one look at a bucket serves them all.
+    sums = np.empty((out.shape[1], ABREAST))
+    for j in range(0, q - q % ABREAST, ABREAST):
+        sums[:] = 0.0
+        for i in range(len(buckets)):
+            bucket, sign = buckets[i], signs[i]
+            for k in range(ABREAST):
+                sums[bucket, k] += sign * A[j + k, i]
+        for bucket in range(len(sums)):
+            for k in range(ABREAST):
+                out[j + k, bucket] = sums[bucket, k]
+    for j in range(q - q % ABREAST, q):
+        out[j] = 0.0
         for i in range(len(buckets)):
             out[j, buckets[i]] += signs[i] * A[j, i]
 
 
 @compiled
-def scatter_rows(
-    A: Array, buckets: Integers, signs: Floats, first: int, last: int, out: Floats
-) -> None:
-    """Add row i of `A` (d, r), with its sign, to row ``buckets[i]`` of `out` (s, r).
-
-    Of each row the entries from `first` to `last` only.
-    """
-    for i in range(len(buckets)):
-        source, target = A[i], out[buckets[i]]
-        for k in range(first, last):
-            target[k] += signs[i] * source[k]
+def scatter_rows(B: Array, rows: Integers, buckets: Integers, signs: Floats, out: Floats) -> None:
+    """Add the given rows of `B` (d, r), with signs, to the rows of `out` that are their buckets."""
+    for i in rows:
+        source, target, sign = B[i], out[buckets[i]], signs[i]
+        for k in range(len(source)):
+            target[k] += sign * source[k]
 
 
 @compiled

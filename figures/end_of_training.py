@@ -1,0 +1,213 @@
+"""Error of the mask found at initialization along the time of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+from figures import panels
+from figures.panels import DRAWS, Look
+from figures.reduced import initial, reduced
+from figures.tables import Table, distinct, rows, select
+from lth_sketch import Product, bounds, moments, montecarlo, probabilities
+from lth_sketch.datasets import Dataset
+from lth_sketch.regression import Problem
+from lth_sketch.validation import Floats
+
+NAME = "end_of_training"
+TITLE = "What the mask found at initialization costs along the training"
+SHOWS = ("E1", "E3")
+CAPTION = (
+    "Error ||X (m w(t)) - X w(t)|| of the masked model over ||X w(t)||. The mask m has 4d draws "
+    "with replacement whose probabilities look at w0 only (Gaussian, variance 1/d); the dense "
+    "model follows the gradient flow to time t, from w0 on the left to least squares on the right. "
+    "Left: one output, the first class or not. Right: one output a class. Lines are exact (E1), "
+    "markers measured root mean squares. All of it scales as one over the root of s: with "
+    "d draws, which prune about half of the features, every curve is twice as high.\n"
+    "See that the error of the mask at the end of training is up to two or three times that at the "
+    "start, not more. With one output the draw that was optimal at w0 can lose to the defensive one "
+    "(alpha = 1/2), even to the uniform one, because of the few weights that start near zero and "
+    "are trained (E2); with ten outputs no row starts near zero, and the defensive floor gains "
+    "nothing. The bound E3 for the defensive draw is close at first and vacuous at the end: it "
+    "allows for a move of the weights in the worst direction, while on images the last and longest "
+    "part of the way is along pixels that hardly contribute. With ||Delta|| from its table, "
+    "without training, it is looser still. In the shaded region a bound says nothing. The note in "
+    "the panel compares it with the exact error at the end, at the alpha for which it is best."
+)
+SIZES = {
+    "smoke": {"trials": 200, "points": 25, "work": 10**8},
+    "paper": {"trials": 4000, "points": 61, "work": 4 * 10**8},
+}
+
+OUTPUTS = {"one": "one output", "ten": "ten outputs"}
+# Draws for each feature.
+DRAWN = 4
+# The floor's share in the mask that is followed: fixed, because it may not know the training.
+ALPHA = 0.5
+# Where training starts to be seen, in units of the fastest mode.
+FIRST = 1e-2
+# Times and values by quantity, draw and number of trials.
+Found = dict[tuple[str, str, int], tuple[Floats, list[float]]]
+
+DEFENSIVE = Look("defensive", panels.PURPLE, panels.DASHDOT, "D")
+FOLLOWED = {name: DRAWS[name] for name in ("optimal", "data-free", "uniform")} | {
+    "defensive": DEFENSIVE
+}
+BOUNDS = {
+    "E3": Look("E3 for the defensive draw", panels.BLACK),
+    "E3 best": Look("E3, the best alpha at each time", panels.GREY, panels.LONG),
+    "E3 table": Look("E3 from the table of ||Δ||", panels.BLACK, panels.DOTTED),
+}
+
+
+def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
+    """Return every number of the figure for one data set.
+
+    ``sizes["work"]`` caps trials x draws x features, so that wide data take fewer trials.
+    """
+    rotated = reduced(data)
+    d = rotated.R.shape[1]
+    w0 = initial(rng, d, rotated.C.shape[1])
+    s = DRAWN * d
+    trials = min(sizes["trials"], max(50, sizes["work"] // (s * d)))
+    table: Table = []
+    for outputs, y, start in (("one", rotated.C[:, 0], w0[:, 0]), ("ten", rotated.C, w0)):
+        problem = Problem(rotated.R, y, start)
+        # Times are in units of the fastest mode.
+        unit = problem.singular_values[0] ** -2
+        times = _times(problem, sizes["points"])
+        trained = problem.gradient_flow(times * unit)
+        products = [Product(rotated.R, w) for w in trained]
+        known = bounds.displacement(rotated.R, y - rotated.R @ start, time=times * unit)
+        found = _bounds(products, trained, known, times, s)
+        seen = _measured(len(times))
+        for draw, p in _draws(products[0], start).items():
+            exact = [_relative(moments.multinomial(product, p, s), product) for product in products]
+            found["E1", draw, 0] = (times, exact)
+            errors = [
+                montecarlo.squared_errors(products[i], p, s, trials=trials, rng=rng).mean()
+                for i in seen
+            ]
+            value = [_relative(error, products[i]) for error, i in zip(errors, seen, strict=True)]
+            found["measured", draw, trials] = (times[seen], value)
+        for (quantity, draw, count), (time, value) in found.items():
+            key = {"data": data.name, "outputs": outputs, "draw": draw, "quantity": quantity}
+            table += rows(**key, time=time, s=s, trials=count, value=value)
+    return table
+
+
+def _times(problem: Problem, points: int) -> Floats:
+    """Return 0, times from before the fastest mode to after the slowest, and infinity."""
+    sigma = problem.singular_values
+    last = np.ceil(np.log10((sigma[0] / sigma[-1]) ** 2)) + 1
+    return np.concatenate([[0.0], np.logspace(np.log10(FIRST), last, points), [np.inf]])
+
+
+def _measured(count: int) -> list[int]:
+    """Return the places of the times at which masks are drawn: both ends and some between."""
+    return sorted({0, *np.linspace(1, count - 2, 6).astype(int)[1:-1].tolist(), count - 1})
+
+
+def _draws(product0: Product, w0: Floats) -> dict[str, Floats]:
+    return {
+        "optimal": probabilities.optimal(product0),
+        "data-free": probabilities.data_free(w0),
+        "defensive": probabilities.defensive(product0, ALPHA),
+        "uniform": probabilities.uniform(product0.d),
+    }
+
+
+def _bounds(
+    products: list[Product], trained: Floats, known: Floats, times: Floats, s: int
+) -> Found:
+    """Return E3 for the defensive draw, and for the best alpha, which is another draw each time.
+
+    `known` bounds how far the weights have moved without training them.
+    """
+    product0, w0 = products[0], trained[0]
+    values: dict[str, list[float]] = {name: [] for name in (*BOUNDS, "E1 best", "alpha")}
+    for product, w, limit in zip(products, trained, known, strict=True):
+        bound = partial(bounds.end_of_training, product0, s=s, trained_norm2=product.norm2)
+        moved = float(np.linalg.norm(w - w0))
+        alpha = bounds.best_alpha(product0, moved)
+        best = probabilities.defensive(product0, alpha)
+        values["E3"].append(_relative(bound(moved, alpha=ALPHA), product))
+        values["E3 best"].append(_relative(bound(moved), product))
+        values["E3 table"].append(_relative(bound(float(limit), alpha=ALPHA), product))
+        values["E1 best"].append(_relative(moments.multinomial(product, best, s), product))
+        values["alpha"].append(alpha)
+    draws = {"E3": "defensive", "E3 table": "defensive"}
+    return {(name, draws.get(name, "best"), 0): (times, v) for name, v in values.items()}
+
+
+def _relative(square: Any, product: Product) -> float:
+    return float(np.sqrt(square / product.norm2))
+
+
+def shape(count: int) -> tuple[int, int]:
+    """Return rows and columns of panels for `count` data sets."""
+    return count, len(OUTPUTS)
+
+
+def draw(table: Table, axes: npt.NDArray[Any]) -> None:
+    """Draw the table into panels of `shape`: a row for each data set."""
+    for data, row in zip(distinct(table, "data"), axes, strict=True):
+        for (outputs, title), panel in zip(OUTPUTS.items(), row, strict=True):
+            part = [r for r in table if (r["data"], r["outputs"]) == (data, outputs)]
+            _draw_one(panel, part)
+            panel.set_title(f"{panels.title_of(data)}, {title}")
+        row[0].set_ylabel("error / error of the empty mask")
+    for bottom in axes[-1]:
+        bottom.set_xlabel(r"time of training, $t\,\sigma_{\max}^2$")
+    grey = [
+        panels.key(Look("exact root mean square (E1)", panels.GREY)),
+        panels.key(Look("measured", panels.GREY, "", "o")),
+    ]
+    panels.legend_below(axes[-1, 0], [*map(panels.key, FOLLOWED.values()), *grey])
+    panels.legend_below(axes[-1, 1], [*map(panels.key, BOUNDS.values())], columns=1)
+
+
+def _draw_one(axes: Axes, part: Table) -> None:
+    last = float(select(part, quantity="alpha")["time"][-2])
+    ends = {0.0: FIRST / 10, np.inf: last * 10}
+
+    def place(times: Floats) -> list[float]:
+        return [ends.get(time, time) for time in times]
+
+    seen = []
+    for name, look in FOLLOWED.items():
+        exact = select(part, draw=name, quantity="E1")
+        measured = select(part, draw=name, quantity="measured")
+        panels.line(axes, place(exact["time"]), exact["value"], look)
+        panels.markers(axes, place(measured["time"]), measured["value"], look)
+        seen.append(exact["value"])
+    for name, look in BOUNDS.items():
+        bound = select(part, quantity=name)
+        panels.line(axes, place(bound["time"]), bound["value"], look)
+        if name != "E3 table":
+            seen.append(bound["value"])
+    axes.set_xscale("log")
+    axes.set_xlim(ends[0.0] / 2, ends[np.inf] * 2)
+    _mark_ends(axes, ends[0.0], ends[np.inf])
+    panels.log_axis(axes, *panels.limits([*seen, 2.0]))
+    panels.vacuous(axes, left=True)
+    bound, exact = (select(part, quantity=name)["value"][-1] for name in ("E3 best", "E1 best"))
+    alpha = select(part, quantity="alpha")["value"][-1]
+    text = f"at the end: {bound / exact:.2g} times the exact error, $\\alpha$ = {alpha:.2f}"
+    panels.note(axes, text, bottom=True)
+
+
+def _mark_ends(axes: Axes, low: float, high: float) -> None:
+    """Label the ends of a logarithmic axis of times 0 and infinity."""
+    decades = np.arange(np.log10(low) + 1, np.log10(high))
+    shown = decades[:: max(1, len(decades) // 5)]
+    labels = [f"$10^{{{round(k)}}}$" for k in shown]
+    axes.xaxis.set_major_locator(FixedLocator([low, *(10.0**shown), high]))
+    axes.xaxis.set_major_formatter(FixedFormatter(["0", *labels, "∞"]))
+    axes.xaxis.set_minor_locator(NullLocator())
