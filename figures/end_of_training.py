@@ -31,7 +31,7 @@ CAPTION = (
     "markers measured root mean squares. All of it scales as one over the root of s: with "
     "d draws, which prune about half of the features, every curve is twice as high.\n"
     "See that the error of the mask at the end of training is up to two or three times that at the "
-    "start, not more. With one output the draw that was optimal at w0 can lose to the defensive one "
+    "start. With one output the draw that was optimal at w0 can lose to the defensive one "
     "(alpha = 1/2), even to the uniform one, because of the few weights that start near zero and "
     "are trained (E2); with ten outputs no row starts near zero, and the defensive floor gains "
     "nothing. The bound E3 for the defensive draw is close at first and vacuous at the end: it "

@@ -48,7 +48,7 @@ CAPTION = (
 )
 SIZES = {
     "smoke": {"trials": 8, "held_out": 1000, "work": 10**9},
-    "paper": {"trials": 100, "held_out": 5000, "work": 10**9},
+    "paper": {"trials": 60, "held_out": 5000, "work": 10**9},
 }
 
 # Which data each score looks at: real ones, Gaussian ones with real labels, a row of ones without

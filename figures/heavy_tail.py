@@ -39,7 +39,7 @@ CAPTION = (
 )
 SIZES = {
     "smoke": {"trials": 1000, "points": 40, "work": 10**8},
-    "paper": {"trials": 10000, "points": 120, "work": 6 * 10**8},
+    "paper": {"trials": 6000, "points": 120, "work": 6 * 10**8},
 }
 
 ALPHA = 0.5

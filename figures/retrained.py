@@ -40,9 +40,9 @@ CAPTION = (
     "better than random features; GraSP orders its lower half worse than that; and to draw by a "
     "score costs nothing against its top-k, and gains nothing. On Fashion-MNIST, where pixels in "
     "use repeat their neighbours, it is the other way round: top-k of a score that sees the data "
-    "is worse than random features, and to draw by the same score mends it. The guarantee E4, for ridge with "
-    "the penalty ||X||^2 / 1000 and leverage draws, has no say here: it takes as many draws as the "
-    "note in the panel tells before its bound is below the norm of the labels."
+    "is worse than random features, and to draw by the same score mends it. The guarantee E4, for "
+    "ridge with the penalty ||X||^2 / 1000 and leverage draws, has no say here: it takes as many "
+    "draws as the note in the panel tells before its bound is below the norm of the labels."
 )
 SIZES = {
     "smoke": {"trials": 8, "points": 9, "work": 10**8},
