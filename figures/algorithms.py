@@ -14,7 +14,7 @@ from lth_sketch.validation import Array, Floats
 SCORES = {
     "sketch": Look("sketch", panels.BLUE, "-", "o"),
     "magnitude": Look("magnitude", panels.RED, panels.DASHED, "s"),
-    "synflow": Look("SynFlow", panels.GREY, panels.DASHDOT, "^"),
+    "synflow": Look("SynFlow", panels.GREY, panels.DASHDOTDOT, "^"),
     "snip": Look("SNIP", panels.GREEN, panels.DASHDOT, "v"),
     "grasp": Look("GraSP", panels.YELLOW, "-", "P"),
     "leverage": Look("leverage", panels.PURPLE, panels.LONG, "D"),

@@ -39,7 +39,7 @@ CAPTION = (
 )
 SIZES = {
     "smoke": {"trials": 1000, "points": 40, "work": 10**8},
-    "paper": {"trials": 6000, "points": 120, "work": 6 * 10**8},
+    "paper": {"trials": 8000, "points": 120, "work": 6 * 10**8},
 }
 
 ALPHA = 0.5
@@ -51,8 +51,10 @@ CASES = {
 }
 # The chances from which lines of a given slope are drawn.
 TOUCH = {"plain": 0.05, "squared": 0.2}
-# How far the axis goes on beyond the largest V of the plain draw.
-BEYOND = 30.0
+# How far the axis goes on beyond the place where the line of slope -1 starts.
+BEYOND = 3e3
+# The share of the largest is a mean over so many groups at least.
+GROUPS = 10
 
 
 def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
@@ -111,8 +113,8 @@ def _survival(values: Floats, points: int) -> tuple[Floats, Floats]:
 
 def _largest_share(values: Floats) -> tuple[Floats, Floats]:
     """Return numbers N and the largest of N values over their sum, the mean over groups of N."""
-    top = np.log10(len(values))
-    counts = np.unique(np.round(10 ** np.arange(1, top + 1e-9, 0.25)).astype(np.int64))
+    top = np.log10(len(values) / GROUPS)
+    counts = np.unique(np.round(10 ** np.arange(0.5, top + 1e-9, 0.25)).astype(np.int64))
     shares = []
     for count in counts:
         groups = values[: len(values) // count * count].reshape(-1, count)
@@ -152,7 +154,9 @@ def _draw_survival(axes: Axes, part: Table) -> None:
         _guide(axes, start * (y / TOUCH[name]) ** (1 / slope), y, text, 0.3, above=True)
     axes.set_xscale("log")
     # The draw by w0^2 goes on for ever; the others are to be seen.
-    axes.set_xlim(found["defensive"]["x"][-1], BEYOND * found["plain"]["x"][0])
+    plain = found["plain"]
+    reach = plain["x"][np.argmax(plain["value"] > TOUCH["plain"])]
+    axes.set_xlim(found["defensive"]["x"][-1], BEYOND * reach)
     panels.log_axis(axes, least, 1.0)
 
 

@@ -38,7 +38,7 @@ class Look(NamedTuple):
 
 
 DASHED, DASHDOT, DOTTED = (0, (5, 1.5)), (0, (4, 1.2, 1, 1.2)), (0, (1, 1.3))
-LONG = (0, (9, 2))
+LONG, DASHDOTDOT = (0, (9, 2)), (0, (6, 1.2, 1, 1.2, 1, 1.2))
 
 # Hues of Okabe and Ito, Color Universal Design (2008), two of them darkened, so that no two that
 # meet in a panel are alike in grey and in line at once.

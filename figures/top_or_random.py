@@ -228,6 +228,8 @@ def _draw_real(axes: Axes, part: Table) -> None:
             found = select(part, product=name, design=design)
             panels.line(axes, found["kept"], found["value"], look._replace(linestyle=style))
             seen.append(found["value"])
+            if style == "-":
+                panels.markers(axes, found["kept"][1::3], found["value"][1::3], look)
     panels.fraction_axis(axes, *EDGES)
     panels.log_axis(axes, *panels.limits([*seen, 2.0]))
     axes.axhline(1.0, color="0.4", linewidth=0.7, zorder=0.5)

@@ -147,14 +147,18 @@ def test_share_of_the_largest(tail):
     last = {case: found["value"][-1] * found["x"][-1] for case, found in shares.items()}
     # A law with a mean and no tail: about 1/N. The plain draw: far above it.
     assert last["plain, ten outputs"] < 2
-    assert last["plain"] > 20
-    assert last["squared"] > 200
+    assert last["plain"] > 15
+    assert last["squared"] > 60
 
 
 def test_largest_share_is_a_mean_over_groups():
-    counts, shares = heavy_tail._largest_share(np.array([3.0, *[1.0] * 9, 6.0, *[2.0] * 9]))
-    assert counts.tolist() == [10, 18]
-    assert shares == pytest.approx([(3 / 12 + 6 / 24) / 2, 6 / 32])
+    values = np.ones(60)
+    values[[1, 2, 8]] = 3.0, 4.0, 2.0
+    counts, shares = heavy_tail._largest_share(values)
+    assert counts.tolist() == [3, 6]
+    assert shares == pytest.approx(
+        [(4 / 8 + 2 / 4 + 18 / 3) / 20, (4 / 11 + 2 / 7 + 8 / 6) / 10],
+    )
 
 
 def test_panels_of_the_tail(tail):
