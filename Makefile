@@ -35,7 +35,7 @@ unit: $(VENV)/.test
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
 	OPENBLAS_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 \
-	  $(BIN)/coverage run -m pytest -q -n 2 -m "not large"
+	  $(BIN)/coverage run -m pytest -q -n 2 -m "not large" tests lth_sketch
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

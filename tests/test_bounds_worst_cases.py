@@ -206,3 +206,12 @@ def test_the_witness_is_data_for_the_library():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_multiple_eigenvalue_is_found():
+    """p of w^2 makes the largest eigenvalue d - 1 times the same."""
+    for seed in range(8):
+        w = np.random.default_rng(seed).normal(size=200)
+        worst, X = bounds.worst_case(w**2, w)
+        np.testing.assert_allclose(worst, w @ w, rtol=EXACT)
+        np.testing.assert_allclose(np.linalg.norm(X), 1.0, rtol=EXACT)
