@@ -17,7 +17,7 @@ from figures import (
 from figures.algorithms import RIDGE, SCORES, score
 from figures.reduced import initial, reduced, split
 from figures.tables import distinct, select
-from lth_sketch import datasets, pruning
+from lth_sketch import datasets, pruning, tolerances
 
 # Compiled only: the figures are no part of the library whose lines are counted.
 pytestmark = pytest.mark.large
@@ -150,7 +150,9 @@ def test_scores_are_those_of_the_full_data(data):
     for name in ("sketch", "snip", "grasp", "leverage"):
         full = score(name, data.X, data.one_hot(), w0, rng)
         found = score(name, rotated.R, rotated.C, w0, rng)
-        np.testing.assert_allclose(found, full, rtol=1e-8, atol=1e-10 * abs(full).max())
+        np.testing.assert_allclose(
+            found, full, rtol=tolerances.QUADRATURE, atol=tolerances.PUBLISHED * abs(full).max()
+        )
     penalty = RIDGE * np.square(data.X).sum()
     np.testing.assert_array_equal(full, pruning.leverage(data.X, penalty))
     assert (score("sketch", data.X, None, w0, rng, known={"sketch": full}) == full).all()
@@ -167,7 +169,9 @@ def phases(data):
 
 def poisson(u, k):
     """Return the second moment of inclusions min(1, u / tau) that sum to k."""
-    tau = scipy.optimize.brentq(lambda t: np.minimum(1, u / t).sum() - k, 1e-6, u.sum(), xtol=1e-14)
+    tau = scipy.optimize.brentq(
+        lambda t: np.minimum(1, u / t).sum() - k, 1e-6, u.sum(), xtol=32 * tolerances.EPS
+    )
     pi = np.minimum(1, u[u > 0] / tau)
     return (u[u > 0] ** 2 * (1 / pi - 1)).sum()
 
@@ -251,7 +255,7 @@ def test_every_case_is_there_with_its_interval(gains):
         assert len(change) == cases
         assert (low <= change).all()
         assert (change <= high).all()
-        np.testing.assert_allclose(mean / top - 1, change, atol=1e-12)
+        np.testing.assert_allclose(mean / top - 1, change, atol=tolerances.EXACT)
 
 
 def test_interval_of_the_change():

@@ -10,7 +10,7 @@ from figures import end_of_training, heavy_tail, retrained
 from figures.algorithms import leverage
 from figures.reduced import initial, split
 from figures.tables import distinct, select
-from lth_sketch import Product, bounds, datasets, moments, probabilities
+from lth_sketch import Product, bounds, datasets, moments, probabilities, tolerances
 
 # Compiled only: the figures are no part of the library whose lines are counted.
 pytestmark = pytest.mark.large
@@ -123,7 +123,9 @@ def test_values_are_those_of_the_formula(data, tail):
         value = (terms.sum(axis=0) / fit - 1) / 64
         found = select(tail, case=case, quantity="survival")
         ranks = np.round(found["value"] * 2000).astype(int)
-        np.testing.assert_allclose(found["x"], np.sort(value)[::-1][ranks - 1], rtol=1e-6)
+        np.testing.assert_allclose(
+            found["x"], np.sort(value)[::-1][ranks - 1], rtol=tolerances.SINGLE
+        )
 
 
 def test_slopes_of_the_tails(tail):
@@ -176,7 +178,9 @@ def test_path_and_fitted_masks_agree_and_end_at_the_dense_model(fits):
         path = select(fits, how="path", score=name)
         fitted = select(fits, side="train", how="top-k", score=name, quantity="median")
         places = np.round(fitted["kept"] * 64).astype(int) - 1
-        np.testing.assert_allclose(path["value"][places], fitted["value"], rtol=1e-8)
+        np.testing.assert_allclose(
+            path["value"][places], fitted["value"], rtol=tolerances.QUADRATURE
+        )
         dense = select(fits, side="train", how="dense")["value"].item()
         assert path["value"][-1] == pytest.approx(dense)
         assert (path["value"] >= dense * (1 - 1e-9)).all()

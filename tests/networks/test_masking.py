@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
-from lth_sketch import networks
+from lth_sketch import networks, tolerances
 
 EXACT = ("top", "priority", "systematic")
 SCORES = ("magnitude", "random", "snip", "grasp", "synflow", "sketch")
@@ -191,7 +191,7 @@ def test_unbiased_weights_multiply_the_weights():
     before = net.weight.detach().clone()
     masks = networks.prune(net, 0.3, design="priority", binary=False, rng=0)
     expected = before.numpy() * masks["weight"]
-    np.testing.assert_allclose(net.weight.detach().numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(net.weight.detach().numpy(), expected, rtol=tolerances.SINGLE)
 
 
 @pytest.mark.parametrize("signed", ["shift", "absolute"])

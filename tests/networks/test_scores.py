@@ -49,7 +49,7 @@ def test_snip_is_the_derivative_by_the_mask(network, batch, kind):
         up[i] *= 1 + step
         down[i] *= 1 - step
         slopes[i] = (loss(up) - loss(down)).item() / (2 * step)
-    np.testing.assert_allclose(found, np.abs(slopes), atol=1e-7)
+    np.testing.assert_allclose(found, np.abs(slopes), atol=tolerances.QUADRATURE)
 
 
 @pytest.mark.parametrize("kind", [2, 3, "residual"])
@@ -91,10 +91,12 @@ def test_deep_linear_scores_agree_with_pruning_deep(batch):
     }
     for name, (found, expected, factor) in pairs.items():
         for one, other in zip(found.values(), expected, strict=True):
-            np.testing.assert_allclose(factor * one, other.T, err_msg=name, rtol=1e-9)
+            np.testing.assert_allclose(
+                factor * one, other.T, err_msg=name, rtol=tolerances.PUBLISHED
+            )
     flow = networks.synflow(net, torch.ones(1, 5))
     for one, logs in zip(flow.values(), pruning.deep.log_synflow(matrices), strict=True):
-        np.testing.assert_allclose(np.log(one), logs.T, atol=1e-9)
+        np.testing.assert_allclose(np.log(one), logs.T, atol=tolerances.PUBLISHED)
 
 
 def test_synflow_is_the_sum_over_paths(network):
@@ -131,11 +133,13 @@ def test_synflow_with_normalisation_biases_and_a_skip(network):
     expected = torch.autograd.grad(total, leaves)
     found = networks.synflow(net, torch.ones(1, 2, 4, 4))
     for (name, scores), leaf, slope in zip(found.items(), leaves, expected, strict=True):
-        np.testing.assert_allclose(scores, (leaf * slope).detach(), rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            scores, (leaf * slope).detach(), rtol=tolerances.PUBLISHED, err_msg=name
+        )
     # Every path crosses stem and head once, and the skip goes round the inner layer.
     totals = {name: scores.sum() for name, scores in found.items()}
-    np.testing.assert_allclose(totals["stem.weight"], total.item(), rtol=1e-9)
-    np.testing.assert_allclose(totals["head.weight"], total.item(), rtol=1e-9)
+    np.testing.assert_allclose(totals["stem.weight"], total.item(), rtol=tolerances.PUBLISHED)
+    np.testing.assert_allclose(totals["head.weight"], total.item(), rtol=tolerances.PUBLISHED)
     assert totals["inner.weight"] < total.item()
 
 
@@ -165,7 +169,7 @@ def test_synflow_neither_overflows_nor_vanishes(depth, gain):
     joins = np.array([found[f"joins.{i}.weight"].sum() for i in range(depth)])
     assert np.isfinite(joins).all()
     # Conservation: every path crosses each join once.
-    np.testing.assert_allclose(joins, joins[0], rtol=1e-9)
+    np.testing.assert_allclose(joins, joins[0], rtol=tolerances.PUBLISHED)
     # Against logarithms, path sums written as matrix products in integers of Python's range.
     log = 0.0
     x = np.ones(4)
@@ -184,7 +188,7 @@ def test_sketch_is_weight_times_column_norm(network, batch):
     net, (X, _) = network("residual"), batch(3, (2, 4, 4))
     product = networks.tangent_product(net, X)
     found = networks.vector(networks.sketch(net, X))
-    np.testing.assert_allclose(found, product.term_norms, rtol=1e-9)
+    np.testing.assert_allclose(found, product.term_norms, rtol=tolerances.PUBLISHED)
 
 
 def test_magnitude_and_random():
@@ -261,7 +265,9 @@ def test_without_data_snip_is_weight_times_jt_f(network, batch):
     product = networks.tangent_product(net, X)
     output = net(torch.as_tensor(X)).detach().numpy().ravel()
     expected = np.abs(product.B * (product.A.T @ output))
-    np.testing.assert_allclose(networks.vector(networks.snip(net, X, y)), expected, rtol=1e-9)
+    np.testing.assert_allclose(
+        networks.vector(networks.snip(net, X, y)), expected, rtol=tolerances.PUBLISHED
+    )
 
 
 def test_missing_and_useless_data_are_named(network, batch):
