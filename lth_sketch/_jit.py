@@ -2,7 +2,8 @@
 
 Kernels are compiled on first use for the types they meet, cached on disk, and release the GIL, so
 that blocks of trials run on threads. There is no global fastmath: NaN and infinity keep their
-meaning. A pure reduction may be reordered and contracted (`reduction`), nothing else.
+meaning. A pure reduction may be reordered and contracted (`reduction`), nothing else. Division
+follows numpy (x / 0 is infinite or NaN): an exception in a loop would keep it from vectorising.
 
 Numba's cache sees a change in a kernel's own file only: a kernel calls no compiled function of
 another file.
@@ -21,12 +22,14 @@ R = TypeVar("R")
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop that must keep the order of its floating-point operations."""
-    return cast("Callable[P, R]", numba.njit(nogil=True, cache=True)(function))
+    return cast("Callable[P, R]", numba.njit(nogil=True, cache=True, error_model="numpy")(function))
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a sum whose terms may be added in any order (vectorised, fused multiply-add)."""
     return cast(
         "Callable[P, R]",
-        numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})(function),
+        numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})(
+            function
+        ),
     )
