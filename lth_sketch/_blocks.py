@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 # Weights in a block, or in the trials that share one child Generator. Fixed, so that no number of
 # threads changes a bit; a block of weights and one of uniforms stay in a core's own cache.
-BLOCK = 1 << 16
+BLOCK = 1 << 17
 # Largest weights outside of these bounds are scaled: sums and ranks p_i / v_i must not overflow.
 LARGEST, SMALLEST = 2.0**512, 2.0**-512
 # A threshold below every positive number: all nonzero weights reach it.
@@ -47,6 +49,40 @@ def share(work: Callable[[range], T], count: int, threads: int) -> list[T]:
     parts = min(count, 4 * threads)
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, [range(part, count, parts) for part in range(parts)]))
+
+
+def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threads: int) -> int:
+    """Run `work` on blocks that follow one another, of lengths not known before.
+
+    ``work(b, place)`` calls ``place(length)`` once: it waits for the length of the block before,
+    and returns where block b lies, as a slice. The result is the length of all.
+    """
+    ends = [0] * (count + 1)
+    known = [Event() for _ in ends]
+    known[0].set()
+
+    def place(b: int, length: int) -> slice:
+        known[b].wait()
+        ends[b + 1] = ends[b] + length
+        known[b + 1].set()
+        return slice(ends[b], ends[b + 1])
+
+    def run(part: range) -> None:
+        try:
+            for b in part:
+                work(b, partial(place, b))
+        except BaseException:
+            # Nobody shall wait for a block that does not come.
+            for event in known:
+                event.set()
+            raise
+
+    # Each share has a thread of its own and takes its blocks in order: the block that is waited
+    # for is at work, or done.
+    threads = min(threads, count)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, [range(first, count, threads) for first in range(threads)]))
+    return ends[-1]
 
 
 def survey(p: npt.ArrayLike, threads: int = 1) -> Survey:

@@ -15,16 +15,11 @@ from lth_sketch.validation import Array, Floats, Integers
 
 # Sorted uniforms that a draw with replacement holds at a time.
 BATCH = 1024
+# Thresholds below SMALL are lifted by a power of two: exactly, and without overflow.
+SMALL, LIFT = 2.0**-900, 2.0**256
 _NO_INDICES = np.empty(0, np.int64)
 
 Outputs = Callable[[int], tuple[Integers, Array]]
-
-
-class Plan(NamedTuple):
-    """One draw that waits for its output: the number of indices in each block, and the pass."""
-
-    counts: Integers
-    fill: Callable[[range, Outputs], None]
 
 
 class Output(NamedTuple):
@@ -52,10 +47,28 @@ def rewound(rng: np.random.Generator) -> Iterator[None]:
     rng.bit_generator.state = state
 
 
+def _filled(
+    p: Array, counts: Integers, fill: Callable[[range, Outputs], None], threads: int
+) -> tuple[Integers, Array]:
+    """Make room for so many indices from each block of p, and let a pass write them."""
+    ends = np.cumsum(counts)
+    indices = np.empty(ends[-1], np.int64)
+    weights = np.empty(ends[-1], p.dtype)
+
+    def outputs(b: int) -> tuple[Integers, Array]:
+        place = slice(ends[b] - counts[b], ends[b])
+        return indices[place], weights[place]
+
+    _blocks.share(lambda part: fill(part, outputs), len(ends), threads)
+    return indices, weights
+
+
 # --- with replacement ---------------------------------------------------------------------------
 
 
-def _multinomial(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+def _multinomial(
+    found: Survey, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
     p, sums = found.p, found.sums
     blocks = _blocks.spans(len(p))
     # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
@@ -63,37 +76,33 @@ def _multinomial(found: Survey, s: int, rng: np.random.Generator, threads: int) 
     split = np.zeros(len(blocks), np.int64)
     split[live] = rng.multinomial(s, sums[live] / found.total) if len(blocks) > 1 else s
     children = streams(rng, len(blocks))
-    counts = np.zeros(len(blocks), np.int64)
-    kept: dict[int, Array] = {}
-    times: dict[int, Array] = {}
+    # Room for draws that never meet: what is not written costs no memory, and goes back.
+    room = int(np.minimum(split, len(p[blocks[0]])).sum())
+    indices = np.empty(room, np.int64)
+    weights = np.empty(room, p.dtype)
 
-    def run(part: range) -> None:
-        scratch = _merge_scratch(len(p[blocks[0]]), s)
-        _, positions, often = scratch
-        for b in part:
-            if split[b]:
-                block = p[blocks[b]]
-                n = draws.multinomial(block, sums[b], split[b], children[b], *scratch)
-                counts[b] = n
-                keep = np.zeros(len(block), np.bool_)
-                keep[positions[:n]] = True
-                kept[b] = np.packbits(keep)
-                times[b] = often[:n].astype(np.min_scalar_type(int(often[:n].max())))
+    def run(b: int, place: Callable[[int], slice]) -> None:
+        block, n = p[blocks[b]], int(split[b])
+        scratch = _merge_scratch(len(block), n)
+        kept = place(draws.multinomial(block, sums[b], n, children[b], scratch) if n else 0)
+        share, first = found.total / s, blocks[b].start
+        draws.counted(block, scratch, share, first, indices[kept], weights[kept])
 
-    def fill(part: range, outputs: Outputs) -> None:
-        for b in part:
-            if split[b]:
-                indices, weights = outputs(b)
-                draws.listed(np.unpackbits(kept[b]), blocks[b].start, indices)
-                draws.counted(p, times[b], found.total / s, indices, weights)
-
-    _blocks.share(run, len(blocks), threads)
-    return Plan(counts, fill)
+    length = _blocks.chain(run, len(blocks), threads)
+    indices.resize(length, refcheck=False)
+    weights.resize(length, refcheck=False)
+    return indices, weights
 
 
-def _merge_scratch(length: int, s: int) -> tuple[Floats, Integers, Integers]:
-    length = min(length, s)
-    return np.empty(BATCH), np.empty(length, np.int64), np.empty(length, np.int64)
+def _merge_scratch(length: int, s: int) -> draws.Merge:
+    found = min(length, s)
+    return draws.Merge(
+        np.empty(BATCH),
+        np.empty(BATCH, np.uint64),
+        np.empty(-(-length // draws.GROUP)),
+        np.empty(found, np.int64),
+        np.empty(found, np.int64),
+    )
 
 
 def _multinomial_rows(found: Survey, s: int, threads: int) -> Rows:
@@ -123,7 +132,9 @@ def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
         keep[np.flatnonzero(ranks == tau)[:missing]] = True
 
 
-def _listed(found: Survey, tau: float, counts: Integers, keep: Callable[[int], Array]) -> Plan:
+def _listed(
+    found: Survey, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
+) -> tuple[Integers, Array]:
     blocks = _blocks.spans(len(found.p))
 
     def fill(part: range, outputs: Outputs) -> None:
@@ -132,10 +143,12 @@ def _listed(found: Survey, tau: float, counts: Integers, keep: Callable[[int], A
             draws.listed(keep(b), blocks[b].start, indices)
             draws.inverted(found.p, tau, indices, weights)
 
-    return Plan(counts, fill)
+    return _filled(found.p, counts, fill, threads)
 
 
-def _poisson(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+def _poisson(
+    found: Survey, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
     p = found.p
     tau = _blocks.threshold(found, s, threads)
     blocks = _blocks.spans(len(p))
@@ -152,7 +165,7 @@ def _poisson(found: Survey, s: int, rng: np.random.Generator, threads: int) -> P
             kept[b] = np.packbits(keep)
 
     _blocks.share(run, len(blocks), threads)
-    return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]))
+    return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
 
 
 def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
@@ -169,7 +182,9 @@ def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
     return rows
 
 
-def _priority(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+def _priority(
+    found: Survey, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
     if s == found.nonzero:
         return _poisson(found, s, rng, threads)
     p = found.p
@@ -179,7 +194,7 @@ def _priority(found: Survey, s: int, rng: np.random.Generator, threads: int) -> 
     tau = _largest(ranks, s)
     keep = ranks > tau
     _top_up(keep, ranks, tau, s - int(np.count_nonzero(keep)))
-    return _listed(found, tau, np.array([s]), lambda _: keep)
+    return _listed(found, tau, np.array([s]), lambda _: keep, threads)
 
 
 def _largest(values: Array, k: int) -> float:
@@ -190,7 +205,7 @@ def _largest(values: Array, k: int) -> float:
 
 def _priority_blocks(
     found: Survey, s: int, children: list[np.random.Generator], threads: int
-) -> Plan:
+) -> tuple[Integers, Array]:
     """Find the (s+1)-th largest rank in two passes over the same uniforms, none of them stored.
 
     The first pass counts ranks in bins. The second one marks all from the bin that matters on, and
@@ -244,7 +259,7 @@ def _priority_blocks(
         marks[refused[b]] = 0
         return marks
 
-    return _listed(found, tau, counts, keep)
+    return _listed(found, tau, counts, keep, threads)
 
 
 def _priority_rows(found: Survey, s: int, threads: int) -> Rows:
@@ -266,7 +281,7 @@ def _priority_rows(found: Survey, s: int, threads: int) -> Rows:
     return rows
 
 
-def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> tuple[Integers, Array]:
     p = found.p
     blocks = _blocks.spans(len(p))
     tau = _largest(p, s - 1)
@@ -286,7 +301,7 @@ def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
         _top_up(marks, p[blocks[b]], tau, int(missing[b]))
         return marks
 
-    return _listed(found, tau, above + missing, keep)
+    return _listed(found, tau, above + missing, keep, threads)
 
 
 def _top_rows(found: Survey, s: int, threads: int) -> Rows:
@@ -305,36 +320,42 @@ def _top_rows(found: Survey, s: int, threads: int) -> Rows:
 # --- systematic ---------------------------------------------------------------------------------
 
 
-def _systematic(found: Survey, s: int, rng: np.random.Generator, threads: int) -> Plan:
+def _systematic(
+    found: Survey, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
+    if s == found.nonzero:
+        return _poisson(found, s, rng, threads)
     p = found.p
     tau = _blocks.threshold(found, s, threads)
     blocks = _blocks.spans(len(p))
-    steps = [0] * len(blocks)
-    at_cap = np.empty(len(blocks), np.int64)
+    indices = np.empty(s, np.int64)
+    weights = np.empty(s, p.dtype)
 
-    def add(part: range) -> None:
-        for b in part:
-            low, high, at_cap[b] = draws.steps(p[blocks[b]], tau)
-            steps[b] = int(low) + (int(high) << draws.HALF)
+    def walk(b: int, place: Callable[[int], slice]) -> None:
+        block, level = _lifted(p[blocks[b]], tau)
+        # Exact integers: blocks agree on where the walk stands, and so on every index.
+        stretch = place(_length(block, level))
+        low, high = start + stretch.start, start + stretch.stop
+        kept = slice(low >> draws.FRACTION, high >> draws.FRACTION)
+        phase = low & (draws.UNIT - 1)
+        draws.systematic(block, level, phase, blocks[b].start, indices[kept], weights[kept])
 
-    _blocks.share(add, len(blocks), threads)
-    place = int(_phases(sum(steps), s - int(at_cap.sum()), rng, 1)[0])
-    # Where the walk stands before each block, in exact integers: blocks agree on every index.
-    phases = np.empty(len(blocks), np.int64)
-    counts = at_cap
-    for b, length in enumerate(steps):
-        phases[b] = place
-        place += length
-        counts[b] += place >> draws.FRACTION
-        place %= draws.UNIT
+    # The whole walk is s units up to rounding: about 1 start in 10^9 completes another number.
+    completed = -1
+    while completed != s:
+        start = int(rng.integers(draws.UNIT))
+        completed = (start + _blocks.chain(walk, len(blocks), threads)) >> draws.FRACTION
+    return indices, weights
 
-    def fill(part: range, outputs: Outputs) -> None:
-        for b in part:
-            indices, weights = outputs(b)
-            draws.systematic(p[blocks[b]], tau, phases[b], blocks[b].start, indices)
-            draws.inverted(p, tau, indices, weights)
 
-    return Plan(counts, fill)
+def _lifted(p: Array, tau: float) -> tuple[Array, float]:
+    """Take weights and threshold away from the smallest numbers, where UNIT / tau overflows."""
+    return (p, tau) if tau > SMALL else (p * LIFT, tau * LIFT)
+
+
+def _length(p: Array, tau: float) -> int:
+    low, high = draws.steps(*_lifted(p, tau))
+    return int(low) + (int(high) << draws.HALF)
 
 
 def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> Integers:
@@ -349,19 +370,19 @@ def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> In
 
 
 def _systematic_rows(found: Survey, s: int, threads: int) -> Rows:
-    tau = _blocks.threshold(found, s, threads)
-    low, high, at_cap = draws.steps(found.p, tau)
-    length = int(low) + (int(high) << draws.HALF)
+    if s == found.nonzero:
+        return _poisson_rows(found, s, threads)
+    block = _lifted(found.p, _blocks.threshold(found, s, threads))
+    length = _length(*block)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         assert output is not None
-        phases = _phases(length, s - int(at_cap), rng, len(counts))
-        draws.systematic_rows(found.p, tau, phases, *output)
+        draws.systematic_rows(*block, _phases(length, s, rng, len(counts)), *output)
 
     return rows
 
 
-PLANS: dict[str, Callable[[Survey, int, np.random.Generator, int], Plan]] = {
+DRAWS: dict[str, Callable[[Survey, int, np.random.Generator, int], tuple[Integers, Array]]] = {
     "multinomial": _multinomial,
     "poisson": _poisson,
     "systematic": _systematic,

@@ -82,17 +82,7 @@ def draw(
     (2, 2, array([2., 1.]))
     """
     found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
-    plan = designs.PLANS[design](found, s, generator, threads)
-    ends = np.cumsum(plan.counts)
-    indices = np.empty(ends[-1], np.int64)
-    weights = np.empty(ends[-1], found.p.dtype)
-
-    def outputs(b: int) -> tuple[Integers, Array]:
-        place = slice(ends[b] - plan.counts[b], ends[b])
-        return indices[place], weights[place]
-
-    _blocks.share(lambda part: plan.fill(part, outputs), len(ends), threads)
-    return indices, weights
+    return designs.DRAWS[design](found, s, generator, threads)
 
 
 def mask(
@@ -222,7 +212,7 @@ def masks(
 def _arguments(
     p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None
 ) -> tuple[Survey, int, np.random.Generator, int]:
-    validation.choice("design", design, designs.PLANS)
+    validation.choice("design", design, designs.DRAWS)
     s = validation.count("s", s)
     threads = validation.workers(n_jobs)
     generator = validation.generator(rng)

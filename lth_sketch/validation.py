@@ -14,6 +14,7 @@ import scipy.sparse
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Unsigned = npt.NDArray[np.uint64]
 
 
 def array(

@@ -67,7 +67,8 @@ def test_systematic_law_enumerated(case):
     p, s = case
     pi = reference.inclusion_by_filling(p, s)
     found = _blocks.survey(p)
-    tau = _blocks.threshold(found, s)
+    # All are kept at any threshold that the least of them reaches.
+    tau = _blocks.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
     indices, weights = np.empty(s, np.int64), np.empty(s)
     pairs, expected = np.zeros((2, len(p), len(p)))
     start = 0.0
@@ -75,8 +76,7 @@ def test_systematic_law_enumerated(case):
         expected[np.ix_(kept, kept)] += chance
         if chance > EXACT:
             phase = int((1 - (start + chance / 2)) * draws.UNIT)
-            draws.systematic(p, tau, phase, 0, indices)
-            draws.inverted(p, tau, indices, weights)
+            draws.systematic(p, tau, phase, 0, indices, weights)
             assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
             pairs[np.ix_(indices, indices)] += chance
         start += chance
@@ -248,13 +248,13 @@ def test_all_nonzero_are_kept_when_s_is_their_number(design):
 
 def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
     p = np.array([0.5, 0.5, 0.0, 1e-300, 0.0])
-    scratch = np.empty(8), np.empty(5, np.int64), np.empty(5, np.int64)
+    scratch = _designs._merge_scratch(5, 400)
     # Half of the uniforms lie beyond the sum of 1: as if it had been rounded down by that much.
-    n = draws.multinomial(p, 2.0, 400, np.random.default_rng(15), *scratch)
-    assert scratch[1][:n].tolist() == [0, 1]
+    n = draws.multinomial(p, 2.0, 400, np.random.default_rng(15), scratch)
+    assert scratch.positions[:n].tolist() == [0, 1]
     # Three quarters of the draws, within seven standard deviations.
-    assert scratch[2][:n].sum() == 400
-    assert abs(scratch[2][1] - 300) < 7 * np.sqrt(75)
+    assert scratch.counts[:n].sum() == 400
+    assert abs(scratch.counts[1] - 300) < 7 * np.sqrt(75)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -275,6 +275,21 @@ def test_systematic_starts_make_up_for_rounding():
         for phase in _designs._phases(length, 5, rng, 50):
             assert 0 <= phase < draws.UNIT
             assert (int(phase) + length) >> draws.FRACTION == 5
+
+
+@pytest.mark.parametrize("excess", [-0.5, 0.5])
+def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, excess):
+    """As if rounding had made it half a unit longer or shorter: s of them from every seed."""
+    threshold = _blocks.threshold
+    monkeypatch.setattr(_blocks, "BLOCK", 7)
+    monkeypatch.setattr(
+        _blocks, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
+    )
+    p = np.random.default_rng(29).random(50) + 0.5
+    for seed in range(20):
+        indices, weights = draw(p, 9, design="systematic", rng=seed)
+        assert len(indices) == len(weights) == 9
+        assert (np.diff(indices) > 0).all() and (weights > 1).all()
 
 
 def test_ties_keep_exactly_s(blocks):

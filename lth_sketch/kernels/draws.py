@@ -2,31 +2,101 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lth_sketch._jit import compiled, reduction
-from lth_sketch.validation import Array, Floats, Integers
+from lth_sketch.validation import Array, Floats, Integers, Unsigned
 
-# Fractions of a unit of the systematic walk are integers below 2^FRACTION: their sums are exact,
-# in any order, and the sum of two fits into 64 bits.
+# Fractions of a unit of the systematic walk are integers up to 2^FRACTION: their sums are exact,
+# in any order, and a unit is completed where a sum flips the bit above them.
 FRACTION = 62
 UNIT = 1 << FRACTION
 HALF = FRACTION // 2
+LOW = (1 << HALF) - 1
+WHOLE = float(UNIT)
 # Ranks are binned by exponent and four bits of the mantissa.
 SHIFT = 48
 BINS = 1 << (63 - SHIFT)
+# Entries that the merge of uniforms and running sum takes in one step.
+GROUP = 8
+# Positions that a loop carries are unsigned: no test for a negative one delays the next step.
+NONE, ONE, STRIDE = np.uint64(0), np.uint64(1), np.uint64(GROUP)
+
+
+class Merge(NamedTuple):
+    """Scratch of `multinomial` for d weights: a batch of uniforms, groups, and what was drawn.
+
+    The batch has k sorted uniforms and their groups; there are running sums of at least
+    ceil(d / GROUP) groups, and n >= ``min(d, draws)`` positions drawn, ascending, with counts.
+    """
+
+    targets: Floats
+    groups: Unsigned
+    sums: Floats
+    positions: Integers
+    counts: Integers
 
 
 @compiled
-def multinomial(
-    p: Array,
-    mass: float,
-    draws: int,
-    rng: np.random.Generator,
-    spacings: Floats,
-    positions: Integers,
-    counts: Integers,
-) -> int:
+def group_sum(p: Array, g: int) -> float:
+    """Add the weights of group g, in order."""
+    total = 0.0
+    for i in range(GROUP):
+        total += np.float64(p[GROUP * g + i])
+    return total
+
+
+@compiled
+def running(p: Array, sums: Floats) -> None:
+    """Write the sum of `p` up to the end of each group to `sums`; the last one is infinite."""
+    # Two streams at a time: memory is fetched ahead of both.
+    half = (len(sums) - 1) // 2
+    for g in range(half):
+        sums[g] = group_sum(p, g)
+        sums[half + g] = group_sum(p, half + g)
+    for g in range(2 * half, len(sums) - 1):
+        sums[g] = group_sum(p, g)
+    for g in range(1, len(sums) - 1):
+        sums[g] += sums[g - 1]
+    sums[-1] = np.inf
+
+
+@compiled
+def merge(sums: Floats, targets: Floats, groups: Unsigned, g: np.uint64) -> np.uint64:
+    """Write the first group whose sum is above each of the ascending targets, `g` or later.
+
+    No branch depends on the data: such a branch is mispredicted at every target. The two halves
+    are merged in turns, for a step of one half need not wait for one of the other.
+    """
+    end = np.uint64(len(targets))
+    k, middle = NONE, np.uint64(len(targets) // 2)
+    other, h = middle, g + np.uint64(np.searchsorted(sums[g:], targets[middle], side="right"))
+    while k < middle and other < end:
+        groups[k] = g
+        groups[other] = h
+        before = np.uint64(sums[g] <= targets[k])
+        behind = np.uint64(sums[h] <= targets[other])
+        g += before
+        h += behind
+        k += ONE - before
+        other += ONE - behind
+    while k < middle:
+        groups[k] = g
+        before = np.uint64(sums[g] <= targets[k])
+        g += before
+        k += ONE - before
+    while other < end:
+        groups[other] = h
+        behind = np.uint64(sums[h] <= targets[other])
+        h += behind
+        other += ONE - behind
+    return h
+
+
+@compiled
+def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scratch: Merge) -> int:
     """Merge sorted uniforms with the running sum of p; return the number of distinct positions.
 
     Parameters
@@ -39,52 +109,66 @@ def multinomial(
         Number of draws.
     rng : Generator
         Source of the spacings.
-    spacings : (k,)
-        Scratch: so many sorted uniforms at a time.
-    positions, counts : (n,)
-        Output, n at least ``min(d, draws)``: the positions drawn, ascending, and how often each.
+    scratch : Merge
+        Takes the positions drawn, ascending, and how often each.
     """
+    targets, groups, sums, positions, counts = scratch
+    sums = sums[: -(-len(p) // GROUP)]
+    running(p, sums)
     # A uniform beyond the last running sum is rounding. It goes to the last entry that moves the
     # sum at all: one whose own probability is below rounding would get an absurd weight.
     end = len(p) - 1
     while p[end] <= mass * 2.0**-53:
         end -= 1
-    i = 0
-    running = np.float64(p[0])
-    found = 0
+    final = np.uint64(end)
+    found = NONE
     last = -1
     before = 0
     done = 0
     low = 0.0
+    g = NONE
     while done < draws:
         # The lowest of the uniforms still to come: spacings are exponential over their sum, and
         # those not needed yet enter the sum as one Gamma variate.
-        batch = min(draws - done, len(spacings))
+        batch = min(draws - done, len(targets))
         total = 0.0
         for k in range(batch):
             total += rng.standard_exponential()
-            spacings[k] = total
+            targets[k] = total
         scale = (1.0 - low) / (total + rng.standard_gamma(draws - done - batch + 1.0))
         for k in range(batch):
-            target = (low + scale * spacings[k]) * mass
-            while running <= target and i < end:
-                i += 1
-                running += np.float64(p[i])
-            found += i != last
-            before = done if i != last else before
+            targets[k] = (low + scale * targets[k]) * mass
+        low += scale * total
+        g = merge(sums, targets[:batch], groups, g)
+        for k in range(batch):
+            # The entry within the group, by the very sums that made its end.
+            start = groups[k] * STRIDE
+            base = sums[groups[k] - ONE] if groups[k] > NONE else 0.0
+            inside = 0.0
+            i = int(start)
+            for j in range(GROUP - 1):
+                inside += np.float64(p[min(start + np.uint64(j), final)])
+                i += int(base + inside <= targets[k])
+            i = min(i, end)
+            new = i != last
+            found += np.uint64(new)
+            before = done if new else before
             last = i
             done += 1
-            positions[found - 1] = i
-            counts[found - 1] = done - before
-        low += scale * total
-    return found
+            positions[found - ONE] = i
+            counts[found - ONE] = done - before
+    return int(found)
 
 
 @compiled
-def counted(p: Array, counts: Array, share: float, indices: Integers, weights: Array) -> None:
-    """Write the weight ``counts share / p`` of each of the `indices` into p."""
+def counted(
+    p: Array, scratch: Merge, share: float, first: int, indices: Integers, weights: Array
+) -> None:
+    """Write what was drawn: positions counted from `first`, and weights ``counts share / p``."""
     for k in range(len(indices)):
-        weights[k] = counts[k] * share / np.float64(p[indices[k]])
+        i = scratch.positions[k]
+        indices[k] = first + i
+        weights[k] = scratch.counts[k] * share / np.float64(p[i])
 
 
 @compiled
@@ -93,7 +177,7 @@ def multinomial_rows(
     mass: float,
     draws: int,
     rng: np.random.Generator,
-    scratch: tuple[Floats, Integers, Integers],
+    scratch: Merge,
     starts: Integers,
     indices: Integers,
     weights: Array,
@@ -103,15 +187,12 @@ def multinomial_rows(
 
     With empty `indices` the draws are only counted. `scratch` is that of `multinomial`.
     """
-    spacings, positions, times = scratch
+    share = mass / draws
     for t in range(len(counts)):
-        found = multinomial(p, mass, draws, rng, spacings, positions, times)
-        counts[t] = found
+        counts[t] = multinomial(p, mass, draws, rng, scratch)
         if len(indices) > 0:
-            low = starts[t]
-            for k in range(found):
-                indices[low + k] = positions[k]
-            counted(p, times, mass / draws, positions[:found], weights[low : low + found])
+            low, high = starts[t], starts[t] + counts[t]
+            counted(p, scratch, share, 0, indices[low:high], weights[low:high])
 
 
 @compiled
@@ -148,25 +229,30 @@ def listed_rows(
 
 
 @reduction
-def steps(p: Array, tau: float) -> tuple[int, int, int]:
-    """Return the sum of the fractions ``p_i / tau`` below the cap, and the number at the cap.
+def steps(p: Array, tau: float) -> tuple[int, int]:
+    """Return the sum of the fractions ``min(1, p_i / tau)``: units are high * 2^HALF + low.
 
-    The sum, ``high * 2^HALF + low``, is that of the very integers that `systematic` adds.
+    It is the sum of the very integers that `systematic` adds.
     """
-    low = 0
-    high = 0
-    count = 0
-    for i in range(len(p)):
-        below = p[i] < tau
-        step = int(np.float64(p[i]) / tau * UNIT) if below else 0
-        low += step & ((1 << HALF) - 1)
-        high += step >> HALF
-        count += not below
-    return low, high, count
+    scale = WHOLE / tau
+    half = len(p) // 2
+    # Two streams at a time: memory is fetched ahead of both.
+    front, back = p[:half], p[half : 2 * half]
+    last = int(min(np.float64(p[-1]) * scale, WHOLE)) if len(p) % 2 else 0
+    low = last & LOW
+    high = last >> HALF
+    for i in range(half):
+        a = int(min(np.float64(front[i]) * scale, WHOLE))
+        b = int(min(np.float64(back[i]) * scale, WHOLE))
+        low += (a & LOW) + (b & LOW)
+        high += (a >> HALF) + (b >> HALF)
+    return low, high
 
 
 @compiled
-def systematic(p: Array, tau: float, phase: int, first: int, indices: Integers) -> None:
+def systematic(
+    p: Array, tau: float, phase: int, first: int, indices: Integers, weights: Array
+) -> None:
     """Walk along the weights in steps of ``p_i / tau``; keep an entry where a unit is completed.
 
     Entries at the cap (``p_i >= tau``) step a whole unit: they are kept, and the phase stays.
@@ -176,22 +262,28 @@ def systematic(p: Array, tau: float, phase: int, first: int, indices: Integers) 
     p : (d,)
         Weights.
     tau : float
-        Weights over inclusion probabilities, below the cap.
+        Weights over inclusion probabilities, below the cap; UNIT / tau is finite.
     phase : int
         Fraction of a unit completed before the first weight, in [0, UNIT).
     first : int
         Index of the first weight.
-    indices : (n,)
-        Output, of the exact length.
+    indices, weights : (n,)
+        Output, of the exact length: the entries kept, and ``max(1, tau / p_i)``.
     """
-    i = 0
-    found = 0
-    while found < len(indices):
-        phase += int(np.float64(p[i]) / tau * UNIT) if p[i] < tau else UNIT
-        indices[found] = first + i
-        found += phase >> FRACTION
-        phase &= UNIT - 1
-        i += 1
+    scale = WHOLE / tau
+    i = NONE
+    found = NONE
+    end = np.uint64(len(indices))
+    while found < end:
+        before = phase
+        phase += int(min(np.float64(p[i]) * scale, WHOLE))
+        # Written always, and over again until a unit is completed: no branch to be predicted.
+        indices[found] = first + np.int64(i)
+        weights[found] = p[i]
+        found += np.uint64(((phase ^ before) >> FRACTION) & 1)
+        i += ONE
+    for k in range(len(weights)):
+        weights[k] = max(1.0, tau / np.float64(weights[k]))
 
 
 @compiled
@@ -201,8 +293,7 @@ def systematic_rows(
     """Draw once from each of the phases; draw t is written from ``starts[t]`` on."""
     for t in range(len(phases)):
         low, high = starts[t], starts[t + 1]
-        systematic(p, tau, phases[t], 0, indices[low:high])
-        inverted(p, tau, indices[low:high], weights[low:high])
+        systematic(p, tau, int(phases[t]), 0, indices[low:high], weights[low:high])
 
 
 @compiled

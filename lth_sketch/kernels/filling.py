@@ -15,13 +15,21 @@ def survey(p: Array, bits: Array) -> tuple[float, int, int]:
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
     infinities, NaN and anything with a sign come after all of these, so one maximum is the check.
     """
+    half = len(p) // 2
+    # Two streams at a time: memory is fetched ahead of both.
+    front, back = p[:half], p[half : 2 * half]
+    before, behind = bits[:half], bits[half : 2 * half]
     total = 0.0
-    largest = bits[0]
+    largest = bits[-1]
     nonzero = 0
-    for i in range(len(p)):
-        total += float(p[i])
-        largest = max(largest, bits[i])
-        nonzero += bits[i] != 0
+    for i in range(half):
+        total += float(front[i])
+        total += float(back[i])
+        largest = max(largest, before[i], behind[i])
+        nonzero += int(before[i] != 0) + int(behind[i] != 0)
+    if len(p) % 2:
+        total += float(p[-1])
+        nonzero += bits[-1] != 0
     return total, largest, nonzero
 
 
