@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+# Seconds after which the threads of BLAS are asleep.
+REST = 0.2
+
 
 @dataclass(frozen=True)
 class Row:
@@ -22,10 +25,15 @@ class Row:
 
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:
-    """Median wall-clock seconds of `call`, after one call that is not counted."""
+    """Median wall-clock seconds of `call`, after one call that is not counted.
+
+    Each call begins at rest: for a while after a matrix product the threads of BLAS keep turning,
+    and would take a processor from the call that comes next.
+    """
     call()
     taken = []
     for _ in range(repeats):
+        time.sleep(REST)
         start = time.perf_counter()
         call()
         taken.append(time.perf_counter() - start)

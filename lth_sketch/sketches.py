@@ -100,16 +100,16 @@ def multiply(
             "the columns of A must be as many as the rows of B"
         )
     right = given.T if given.ndim == 2 else given[None, :]
-    # NaN and infinity stay in every sum that they enter: the sketches tell of them, without a pass.
+    # NaN and infinity stay in every sum that they enter: the product tells of them, without a pass.
     with np.errstate(invalid="ignore", over="ignore"):
         if method == "sampling":
             pair = _sampled((left, right), s, p, generator)
         else:
             pair = _DENSE[method]((left, right), s, generator)
-        if not all(map(_finite, pair)):
+        found = pair[0] @ pair[1].T
+        if not _finite(found):
             validation.matrix("A", left)
             validation.matrix("B", given, ndim=(1, 2))
-        found = pair[0] @ pair[1].T
     narrow = left.dtype == given.dtype == np.float32
     result = np.asarray(
         found.toarray() if scipy.sparse.issparse(found) else found,
@@ -188,7 +188,7 @@ def _squares(M: Any) -> Floats:
             return np.asarray(wide.multiply(wide).sum(axis=0)).ravel()
     if _by_column(M):
         out = np.empty(M.shape[1])
-        _share(lambda part: transforms.row_squares(M.T[part], out[part]), len(out), ROWS)
+        _share(lambda part: transforms.row_squares(M.T[part], out[part]), len(out), 8 * ROWS)
         return out
     parts = np.empty((-(-len(M) // ROWS), M.shape[1]))
 

@@ -289,7 +289,8 @@ def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, exces
     for seed in range(20):
         indices, weights = draw(p, 9, design="systematic", rng=seed)
         assert len(indices) == len(weights) == 9
-        assert (np.diff(indices) > 0).all() and (weights > 1).all()
+        assert (np.diff(indices) > 0).all()
+        assert (weights > 1).all()
 
 
 def test_ties_keep_exactly_s(blocks):

@@ -8,7 +8,7 @@ from lth_sketch._jit import compiled, reduction
 from lth_sketch.validation import Array, Floats, Integers
 
 # Columns whose running sums stay in a core's own cache, and rows that are read side by side.
-TILE = 1 << 14
+TILE = 1 << 13
 ABREAST = 8
 # Entries of a Hadamard transform that stay in the first cache.
 CHUNK = 1 << 11
