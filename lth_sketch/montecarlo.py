@@ -196,21 +196,25 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
 def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     found = _checked(p, sizes, "poisson")
-    return _ranked(product, p, sizes, np.array([_blocks.threshold(found, s) for s in sizes]))
+    taus = np.array([_blocks.threshold(found, s) for s in sizes])
+    return _ranked(product, p, sizes, taus, taus[-1])
 
 
 def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    _checked(p, sizes, "priority")
-    return _ranked(product, p, sizes, np.zeros(len(sizes)))
+    found = _checked(p, sizes, "priority")
+    # The number of ranks above a threshold has a smaller variance than its mean.
+    enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
+    limit = _blocks.threshold(found, enough) if enough < found.nonzero else 0.0
+    return _ranked(product, p, sizes, np.zeros(len(sizes)), limit)
 
 
-def _ranked(product: Product, p: Floats, sizes: Integers, taus: Floats) -> _Simulate:
+def _ranked(product: Product, p: Floats, sizes: Integers, taus: Floats, limit: float) -> _Simulate:
     C, lengths = _factor(product)
     centre = C.sum(axis=0)
     order = np.argsort(-p, kind="stable")
 
     def simulate(rng: np.random.Generator, out: Floats) -> None:
-        errors.rank_errors(C, lengths, centre, p, order, taus, sizes, rng, out)
+        errors.rank_errors(C, lengths, centre, p, order, taus, limit, sizes, rng, out)
 
     return simulate
 

@@ -96,6 +96,7 @@ def rank_errors(
     p: Floats,
     order: Integers,
     taus: Floats,
+    limit: float,
     sizes: Integers,
     rng: np.random.Generator,
     out: Floats,
@@ -121,6 +122,8 @@ def rank_errors(
         Their indices, descending.
     taus : (n_sizes,)
         Poisson: the threshold at each size, positive. Priority: zeros, for it is the next rank.
+    limit : float
+        Poisson: the last threshold. Priority: one that more than the last size will rarely miss.
     sizes : (n_sizes,)
         Numbers of kept entries, ascending, at most the number of nonzero p.
     rng : Generator
@@ -130,13 +133,22 @@ def rank_errors(
     """
     d, rank = terms.shape
     ranks = np.empty(d)
+    found = np.empty(d, np.int64)
     kept = np.empty(d, np.bool_)
     plain = np.empty(rank)
     scaled = np.empty(rank)
     for trial in range(out.shape[1]):
         for i in range(d):
             ranks[i] = p[i] / (1.0 - rng.random())
-        ranking = np.argsort(-ranks)
+        # Only the ranks from the limit on are put in order, all of them where these are too few.
+        near = 0
+        for i in range(d):
+            found[near] = i
+            near += int(ranks[i] >= limit)
+        if near <= sizes[-1] and taus[-1] == 0.0:
+            near = d
+            found[:] = order
+        ranking = found[:near][np.argsort(-ranks[found[:near]])]
         kept[:] = False
         plain[:] = 0.0
         scaled[:] = 0.0
@@ -155,7 +167,7 @@ def rank_errors(
                         plain[j] += terms[i, j]
                         scaled[j] -= share * terms[i, j]
                 capped += 1
-            while count < d and (ranks[ranking[count]] >= tau if poisson else count < sizes[k]):
+            while count < near and (ranks[ranking[count]] >= tau if poisson else count < sizes[k]):
                 i = ranking[count]
                 kept[i] = True
                 if p[i] >= tau:

@@ -12,10 +12,11 @@ import numpy as np
 from lth_sketch import montecarlo, probabilities, regression
 from lth_sketch.datasets import Dataset
 from lth_sketch.product import Product
-from lth_sketch.validation import Floats
+from lth_sketch.validation import Floats, Integers
 
-# Terms of a thumbnail: few enough to simulate dense sketches and to retrain by the thousand.
-THUMBNAIL = 32
+# Terms of a thumbnail and of the standardised product: few enough to retrain, and to simulate
+# dense sketches, by the thousand.
+THUMBNAIL, STANDARDISED = 32, 64
 # Draws where few are meant, and the risk of bounds that hold with probability 1 - delta.
 DRAWS, DELTA = 16, 0.05
 # Draws where many are meant, and trials of such a draw: enough for a 95% quantile.
@@ -143,15 +144,21 @@ def _trained(data: Dataset, seed: int) -> Setting:
 
 def _standardised(data: Dataset, seed: int) -> Setting:
     centred = data.X - data.X.mean(axis=0, dtype=np.float64)
-    norms = np.linalg.norm(centred, axis=0)
-    live = norms > 0
-    w0 = np.random.default_rng([seed, 0]).normal(size=int(live.sum()))
+    # In blocks of rows: over tens of thousands of them, rounding would tell the norms apart.
+    norms = Product(centred, np.ones(centred.shape[1])).column_norms
+    live = _spread(np.flatnonzero(norms > 0), STANDARDISED)
+    w0 = np.random.default_rng([seed, 0]).normal(size=len(live))
     return Setting(Product(centred[:, live] / norms[live], w0), probabilities.data_free(w0))
 
 
+def _spread(features: Integers, most: int) -> Integers:
+    """Choose at most so many of the features, evenly."""
+    places = np.linspace(0, len(features) - 1, min(most, len(features)))
+    return np.asarray(features[places.astype(int)])
+
+
 def _thumbnail(data: Dataset, seed: int) -> Setting:
-    live = np.flatnonzero((data.X != 0).any(axis=0))
-    chosen = live[np.linspace(0, len(live) - 1, min(THUMBNAIL, len(live))).astype(int)]
+    chosen = _spread(np.flatnonzero((data.X != 0).any(axis=0)), THUMBNAIL)
     product = Product(data.X[:, chosen], initial_weights(data, seed)[chosen])
     return Setting(product, probabilities.optimal(product))
 
