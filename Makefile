@@ -10,7 +10,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
-.PHONY: figures networks-figures test test-networks lint types unit coverage notebook bench clean
+.PHONY: figures networks-figures test test-networks lint types unit coverage notebook \
+  verify-seeds bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -45,6 +46,13 @@ notebook: $(VENV)/.test
 # Tests and doctests of what needs PyTorch.
 test-networks: $(VENV)/.networks
 	$(RUN) -m pytest -q tests/networks lth_sketch/networks
+
+# Nothing may be refuted, whatever the seed.
+verify-seeds: $(VENV)/.test
+	@for seed in $$(seq 0 19); do \
+	  found=$$($(BIN)/lth-sketch verify --data $(DATA) --rng $$seed 2>&1) || { echo "$$found"; exit 1; }; \
+	  echo "$$found" | tail -n 1; \
+	done
 
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
