@@ -10,7 +10,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
-.PHONY: figures networks-figures test test-networks lint types unit coverage notebook bench clean
+.PHONY: figures networks-figures test test-networks test-shuffled shuffled lint types unit coverage \
+  notebook bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -46,6 +47,17 @@ notebook: $(VENV)/.test
 test-networks: $(VENV)/.networks
 	$(RUN) -m pytest -q tests/networks lth_sketch/networks
 
+# The suite in random order, RUNS times, the seeds 1, 2, ...; in an environment of its own, for
+# pytest-randomly shuffles wherever it is installed.
+RUNS ?= 10
+test-shuffled:
+	$(MAKE) VENV=$(VENV)-shuffled shuffled
+
+shuffled: $(VENV)/.shuffled
+	for seed in $$(seq $(RUNS)); do \
+	  OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --randomly-seed=$$seed || exit 1; \
+	done
+
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
@@ -58,7 +70,7 @@ $(VENV)/.made:
 	@touch $@
 
 # One stamp for each extra; it is made again when setup.cfg changes.
-$(VENV)/.figures $(VENV)/.test: $(VENV)/.%: setup.cfg $(VENV)/.made
+$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled: $(VENV)/.%: setup.cfg $(VENV)/.made
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
@@ -69,5 +81,5 @@ $(VENV)/.networks: setup.cfg $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(VENV)-shuffled build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
