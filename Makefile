@@ -10,8 +10,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
-.PHONY: figures networks-figures test test-networks lint types unit coverage notebook \
-  verify-seeds bench clean
+.PHONY: figures networks-figures test test-networks test-shuffled shuffled lint types unit \
+  coverage notebook verify-seeds bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -54,6 +54,17 @@ verify-seeds: $(VENV)/.test
 	  echo "$$found" | tail -n 1; \
 	done
 
+# The suite in random order, RUNS times, the seeds 1, 2, ...; in an environment of its own, for
+# pytest-randomly shuffles wherever it is installed.
+RUNS ?= 10
+test-shuffled:
+	$(MAKE) VENV=$(VENV)-shuffled shuffled
+
+shuffled: $(VENV)/.shuffled
+	for seed in $$(seq $(RUNS)); do \
+	  OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --randomly-seed=$$seed || exit 1; \
+	done
+
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
@@ -66,7 +77,7 @@ $(VENV)/.made:
 	@touch $@
 
 # One stamp for each extra; it is made again when setup.cfg changes.
-$(VENV)/.figures $(VENV)/.test: $(VENV)/.%: setup.cfg $(VENV)/.made
+$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled: $(VENV)/.%: setup.cfg $(VENV)/.made
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
@@ -77,5 +88,5 @@ $(VENV)/.networks: setup.cfg $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(VENV)-shuffled build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,7 @@ from figures import (
 )
 from figures.tables import Table
 from lth_sketch.datasets import Dataset
+from lth_sketch.statements import REGISTER, Statement
 
 
 class Script(Protocol):
@@ -40,7 +41,7 @@ class Script(Protocol):
 
     @property
     def SHOWS(self) -> Sequence[str]:
-        """Labels of the statements in docs/theory.md that it shows."""
+        """Headings in docs/theory.md of what it shows; those of statements are their labels."""
 
     @property
     def SIZES(self) -> Mapping[str, Mapping[str, int]]:
@@ -69,6 +70,11 @@ SCRIPTS: tuple[Script, ...] = (
     top_or_random,
     generic_improvement,
 )
+
+
+def shown(script: Script) -> list[Statement]:
+    """Return the statements of the register that a figure shows."""
+    return [statement for statement in REGISTER if statement.label in script.SHOWS]
 
 
 def generator(seed: int, figure: str, data: str) -> np.random.Generator:

@@ -18,14 +18,14 @@ from lth_sketch.validation import Floats, Integers
 
 NAME = "initialization_error"
 TITLE = "What a mask costs at initialization"
-SHOWS = ("S1", "S2", "S3", "S6", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "A1")
+SHOWS = ("S0", "S1", "S2", "S3", "S6", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "A1")
 CAPTION = (
     "Error ||X (m w0) - X w0|| of the masked linear model at initialization over ||X w0||, the "
     "error of the empty mask, against the expected kept fraction, for one initialization on raw "
     "pixels. Upper rows: Gaussian w0, whose terms mostly cancel. Lower rows: |w0|, a coherent "
     "product, whose terms add up. The horizontal axis is logarithmic in what is kept on its left "
     "and in what is pruned on its right. Draws are with replacement, so s may exceed d; it doubles "
-    "from marker to marker.\n"
+    "from marker to marker. All that is measured is one vector product (S0).\n"
     "Left: four draws; lines are the exact root mean square (S2), markers the measured median, "
     "bands the measured 5-95%. See that at equal s no line is below that of the optimal draw (S3); "
     "equal kept fraction is another matter, for a draw that repeats itself keeps fewer features: "

@@ -18,7 +18,7 @@ from matplotlib import style
 from matplotlib.figure import Figure
 
 from figures import panels
-from figures.gallery import Script
+from figures.gallery import Script, shown
 from figures.tables import Table, digest, distinct, to_csv
 
 PAGE = Path(__file__).with_name("page.html")
@@ -62,6 +62,7 @@ def entry(
         "title": script.TITLE,
         "caption": script.CAPTION,
         "shows": list(script.SHOWS),
+        "statements": [{"label": s.label, "claim": s.claim} for s in shown(script)],
         "files": {kind: f"{script.NAME}.{kind}" for kind in sorted(files)},
         "seed": seed,
         "size": size,
@@ -103,7 +104,7 @@ def _section(item: Mapping[str, Any]) -> str:
     files, name = item["files"], item["name"]
     shapes = "; ".join(f"{d['name']} {d['samples']} × {d['features']}" for d in item["data"])
     facts = {
-        "statements": ", ".join(item["shows"]),
+        "shows": ", ".join(item["shows"]),
         "data": shapes,
         "size": f"{item['size']} (" + _pairs(item["sizes"]) + ")",
         "seed": str(item["seed"]),
@@ -114,12 +115,19 @@ def _section(item: Mapping[str, Any]) -> str:
     listed = "\n".join(
         f"<dt>{key}</dt><dd>{html.escape(value)}</dd>" for key, value in facts.items()
     )
+    claims = "\n".join(
+        f"<li><strong>{html.escape(claim['label'])}</strong> {html.escape(claim['claim'])}</li>"
+        for claim in item["statements"]
+    )
     paragraphs = html.escape(item["caption"]).splitlines()
     caption = "\n".join(f'<p class="caption">{paragraph}</p>' for paragraph in paragraphs)
     return f"""<section id="{name}">
 <h2>{html.escape(item["title"])}</h2>
 <a href="{files["pdf"]}"><img src="{files["png"]}" alt="{html.escape(item["title"])}"></a>
 {caption}
+<ul class="claims">
+{claims}
+</ul>
 <p class="links">{links}</p>
 <dl>
 {listed}

@@ -81,6 +81,12 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--rng", type=int, default=0, help="seed (default: %(default)d)")
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument("--out", type=Path, help="write a self-contained HTML page as well")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="FOLDER",
+        help="what `make figures` has drawn: the page then holds the figures of its statements",
+    )
     parser.set_defaults(run=_verify)
 
 
@@ -93,6 +99,12 @@ def _verify(chosen: argparse.Namespace) -> int:
         statements = [s for s in REGISTER if s.label in chosen.statements]
     if chosen.out is not None and not chosen.out.parent.is_dir():
         raise FileNotFoundError(f"--out: there is no folder {chosen.out.parent}; make it first")
+    drawn = {}
+    if chosen.figures is not None:
+        if chosen.out is None:
+            raise ValueError("--figures needs --out, the page that will hold them; got none")
+        names = dict.fromkeys(s.figure for s in statements if s.figure is not None)
+        drawn = report.pictures(chosen.figures, names)
     show = sys.stderr.isatty()
 
     def progress(text: str) -> None:
@@ -111,7 +123,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         progress("")
     if chosen.out is not None:
         unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
-        unfinished.write_text(report.html(found), encoding="utf-8")
+        unfinished.write_text(report.html(found, drawn=drawn), encoding="utf-8")
         unfinished.replace(chosen.out)
     print(found.json() if chosen.json else found.table())
     return 1 if found.refuted else 0

@@ -1,35 +1,123 @@
-"""The certificate as one self-contained HTML page: the table, and every interval drawn."""
+"""The certificate as one self-contained HTML page: summary, statements, figures, every row.
+
+The page holds its style and pictures, no script and no date: the same run gives the same bytes.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
 import math
+import platform
+from collections.abc import Iterable, Mapping
 from html import escape
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
 
-from lth_sketch.verify import Report, Verdict
+from lth_sketch import _forest
+from lth_sketch.verify import NOT_MET, Report, Verdict
 
-COLOURS = {
-    "certified": "#0b6e4f",
-    "refuted": "#b3261e",
-    "inconclusive": "#8a6d00",
-    "vacuous": "#6b6b6b",
-    "assumptions not met": "#6b6b6b",
+PACKAGES = ("numpy", "scipy", "numba", "lth_sketch")
+# Kinds of pictures, in the order in which they are looked for.
+KINDS = {".svg": "image/svg+xml", ".png": "image/png"}
+MEANINGS = {
+    "certified": "An identity: the interval holds the value and reaches at most 5% to each side. "
+    "A bound: the whole interval lies below it, and it is not above the error of the empty mask. "
+    "An approximation: the whole interval lies within 7% of it. A demonstration: the whole "
+    "interval lies above what would be measured if there were no effect.",
+    "refuted": "The interval contradicts the statement: it misses the value of an identity, lies "
+    "above a bound, more than 7% off an approximation, or below what no effect would give.",
+    "inconclusive": "The interval is too wide to tell. Nothing speaks against the statement; more "
+    "trials narrow the interval.",
+    "vacuous": "The bound is not contradicted, but it is above the error of the empty mask, which "
+    "keeps nothing. On this product it says nothing about pruning.",
+    NOT_MET: "A condition of the statement fails on this product, and it is not judged. The "
+    "table names the condition.",
 }
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem;
-       color: #1a1a1a; }
+body { font: 15px/1.5 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; margin: 2rem auto;
+       max-width: 72rem; padding: 0 1rem; color: #1a1a1a; background: #fff; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; }
+h3 { font-size: 1rem; margin: 1.5rem 0 .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { text-align: left; border-bottom: 2px solid #1a1a1a; }
-th, td { padding: .25rem .5rem; vertical-align: top; }
+th, td { padding: .2rem .5rem; vertical-align: top; }
 td { border-bottom: 1px solid #ddd; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-svg { display: block; }
-.note { color: #555; }
+.verdict { white-space: nowrap; font-weight: 600; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; font-size: 13px; }
+dt { font-weight: 600; } dd { margin: 0; }
+figure { margin: 0; max-width: 60rem; } figcaption, .note { color: #555; font-size: 13px; }
+img { max-width: 100%; height: auto; }
+.glyph { width: 12px; height: 12px; vertical-align: -1px; margin-right: .35em; }
+.panel { display: block; width: 100%; height: auto; margin: .6rem 0; break-inside: avoid; }
+tbody th { border-bottom: 0; padding-top: .6rem; } tbody th span { font-weight: 400; }
+@media print { body { font-size: 11px; margin: 0; max-width: none; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h2, h3 { break-after: avoid; } tr, img { break-inside: avoid; }
+  table, dl, figcaption { font-size: 9px; }
+  th, td { padding: .1rem .25rem; } th.number { white-space: normal; } }
 """
-# The drawing shows measured / value from LEAST to MOST on a logarithmic axis.
-LEAST, MOST, WIDTH, HEIGHT = 0.03, 3.0, 160, 14
 
 
-def html(report: Report, *, title: str = "lth_sketch: certificate") -> str:
+class Picture(NamedTuple):
+    """A drawn figure: its content as a data URI, its headline and its caption."""
+
+    uri: str
+    title: str
+    caption: str
+
+
+def pictures(folder: Path, names: Iterable[str]) -> dict[str, Picture]:
+    """Read the figures that `make figures` has drawn into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``NAME.svg`` or ``NAME.png``, and the manifest with titles and captions if there is
+        one. Figures of networks may lie in its subfolder ``networks``.
+    names : iterable of str
+        Names of figures; one that is not drawn is left out.
+
+    Returns
+    -------
+    dict of str to Picture
+        By name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds none of them.
+    """
+    names = list(names)
+    found: dict[str, Picture] = {}
+    for place in (folder, folder / "networks"):
+        manifest = place / "manifest.json"
+        listed = json.loads(manifest.read_text("utf-8"))["figures"] if manifest.exists() else []
+        about = {item["name"]: item for item in listed}
+        for name in names:
+            for ending, kind in KINDS.items():
+                path = place / f"{name}{ending}"
+                if name not in found and path.is_file():
+                    content = base64.b64encode(path.read_bytes()).decode()
+                    item = about.get(name, {"title": name, "caption": ""})
+                    uri = f"data:{kind};base64,{content}"
+                    found[name] = Picture(uri, item["title"], item["caption"])
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no picture of {', '.join(names)}; draw them with `make figures`"
+        )
+    return found
+
+
+def html(
+    report: Report,
+    *,
+    title: str = "lth_sketch: certificate",
+    drawn: Mapping[str, Picture] | None = None,
+) -> str:
     """Return the page.
 
     Parameters
@@ -38,79 +126,178 @@ def html(report: Report, *, title: str = "lth_sketch: certificate") -> str:
         What `verify.run` returned.
     title : str
         Heading of the page.
+    drawn : mapping of str to Picture, optional
+        Figures to show above their statements, as `pictures` reads them.
 
     Returns
     -------
     str
-        HTML with style and drawings inside, no links.
+        HTML with style and drawings inside; its links stay on the page.
+
+    Examples
+    --------
+    >>> from lth_sketch import statements, verify
+    >>> S0 = [statement for statement in statements.REGISTER if statement.label == "S0"]
+    >>> html(verify.run(S0, trials=10)).count('<svg class="panel"')
+    1
     """
-    rows = "\n".join(_row(verdict) for verdict in report.verdicts)
-    return f"""<!doctype html>
+    rows = report.verdicts
+    reach = _forest.loosest(rows)
+    names = list(dict.fromkeys(row.data for row in rows))
+    figures = "\n".join(
+        _figure(name, [row for row in rows if row.data == name], reach) for name in names
+    )
+    statements = _statements(rows, drawn or {})
+    table = "\n".join(_judged(*key, found) for key, found in groupby(rows, _statement))
+    return f"""<!DOCTYPE html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
+</head>
+<body>
 <h1>{escape(title)}</h1>
-<p><strong>{escape(report.summary())}</strong>. Means: Catoni's interval, right for any law of
-bounded kurtosis. Quantiles and probabilities: Clopper and Pearson. {report.trials} simulated masks
-for each mean. The risk is split evenly over the rows.</p>
-<p class="note">Drawn is the interval of measured / value on a logarithmic axis from {LEAST:g} to
-{MOST:g}; the line marks 1. An identity is certified when the interval holds 1 and reaches at most
-5% to each side; a bound when it lies left of 1, and it is vacuous when the empty mask does as well;
-an approximation when it lies within 7%; a demonstration when it lies right of the value without an
-effect.</p>
-<table>
-<tr><th>label</th><th>claim</th><th>data</th><th>product</th><th>status</th><th>verdict</th>
+<p><strong>{escape(report.summary())}</strong>.</p>
+{_counts(report)}
+<p>Each row of this certificate compares a number from theory with an interval that was measured
+without it. Means come with Catoni's interval, right for any law of bounded kurtosis; quantiles and
+probabilities with that of Clopper and Pearson. The risk is split evenly over the rows: with
+probability at least 1 - {report.risk:g} no verdict on this page is false.</p>
+{_facts(report, names)}
+<h2 id="figures">Measured against theory</h2>
+{figures}
+<h2 id="statements">The statements, and the figures that show them</h2>
+<p>Labels are those of <code>docs/theory.md</code>, where the proofs are; <code>make figures</code>
+draws the figures.</p>
+{statements}
+<h2 id="table">Every row</h2>
+<table id="verdicts">
+<thead><tr><th>label</th><th>data</th><th>product</th><th>verdict</th>
 <th class="number">measured</th><th class="number">interval</th><th class="number">value</th>
-<th>measured / value</th></tr>
-{rows}
+<th class="number">value / measured</th><th>figure</th></tr></thead>
+{table}
 </table>
+</body>
 </html>
 """
 
 
+def _counts(report: Report) -> str:
+    found = [row.verdict for row in report.verdicts]
+    body = "\n".join(
+        f'<tr><td class="verdict">{_named(verdict)}</td>'
+        f'<td class="number">{found.count(verdict)}</td><td>{meaning}</td></tr>'
+        for verdict, meaning in MEANINGS.items()
+    )
+    return f"""<table id="counts">
+<thead><tr><th>verdict</th><th class="number">rows</th><th>what it means</th></tr></thead>
+<tbody>
+{body}
+</tbody>
+</table>"""
+
+
+def _facts(report: Report, names: Iterable[str]) -> str:
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    facts = {
+        "data": ", ".join(names),
+        "rows": str(len(report.verdicts)),
+        "simulated masks": f"{report.trials} for each mean of few draws",
+        "risk": f"{report.risk:g} in all, {report.risk / len(report.verdicts):.3g} a row",
+        "seed": str(report.seed),
+        "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
+    }
+    listed = "\n".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in facts.items())
+    return f"<dl>\n{listed}\n</dl>"
+
+
+def _figure(name: str, rows: list[Verdict], reach: float) -> str:
+    drawings = "\n".join(_forest.panels(rows, reach))
+    legend = " &ensp; ".join(_named(verdict) for verdict in MEANINGS)
+    return f"""<h3>{escape(name)}</h3>
+<figure id="forest-{escape(name)}">
+{drawings}
+<figcaption>{legend}<br>
+Marker and line are the measured number and its interval, as the ratio of value to measured; an
+arrow says that the interval goes on. Identities and approximations: the line at 1 is agreement, the
+shaded band is how far an interval may reach. Bounds, on a logarithmic axis: the further to the
+right of 1, the looser; left of 1 a bound is false. Demonstrations: the effect in units of the
+measured one.</figcaption>
+</figure>"""
+
+
+def _statements(rows: Iterable[Verdict], drawn: Mapping[str, Picture]) -> str:
+    by_figure: dict[str | None, list[Verdict]] = {}
+    for row in rows:
+        by_figure.setdefault(row.figure, []).append(row)
+    return "\n".join(_shown(name, found, drawn) for name, found in by_figure.items())
+
+
+def _shown(name: str | None, rows: list[Verdict], drawn: Mapping[str, Picture]) -> str:
+    """Return one figure, if it is drawn, over the statements that it shows."""
+    if name is None:
+        heading, picture = "<h3>In no figure</h3>", ""
+    else:
+        heading = f'<h3 id="figure-{escape(name)}">Figure <code>{escape(name)}</code></h3>'
+        picture = _picture(drawn[name]) if name in drawn else ""
+    lines = []
+    for (label, status, claim), group in groupby(rows, _statement):
+        verdicts = [row.verdict for row in group]
+        counts = ", ".join(f"{verdicts.count(v)} {v}" for v in MEANINGS if v in verdicts)
+        lines.append(
+            f"<tr><td><strong>{escape(label)}</strong></td><td>{status}</td>"
+            f"<td>{escape(claim)}</td><td>{counts}</td></tr>"
+        )
+    body = "\n".join(lines)
+    return f"""{heading}
+{picture}<table>
+<thead><tr><th>label</th><th>status</th><th>claim</th><th>verdicts</th></tr></thead>
+<tbody>
+{body}
+</tbody>
+</table>"""
+
+
+def _picture(picture: Picture) -> str:
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in picture.caption.splitlines())
+    return f"""<figure><img src="{picture.uri}" alt="{escape(picture.title)}">
+<figcaption><strong>{escape(picture.title)}</strong>{paragraphs}</figcaption></figure>
+"""
+
+
+def _judged(label: str, status: str, claim: str, rows: Iterable[Verdict]) -> str:
+    """Return one statement of the table: its claim, and a row for each product."""
+    lines = "\n".join(map(_row, rows))
+    return f"""<tbody>
+<tr><th colspan="9">{escape(label)} <span>{status}: {escape(claim)}</span></th></tr>
+{lines}
+</tbody>"""
+
+
 def _row(row: Verdict) -> str:
-    colour = COLOURS[row.verdict]
-    verdict = f'<strong style="color:{colour}">{escape(row.verdict)}</strong>'
+    verdict = f'<span class="verdict">{_named(row.verdict)}</span>'
     if row.note:
         verdict += f'<br><span class="note">{escape(row.note)}</span>'
     interval = "" if math.isnan(row.low) else f"[{row.low:.4g}, {row.high:.4g}]"
-    cells = [
-        escape(row.label),
-        escape(row.claim),
-        escape(row.data),
-        escape(row.product),
-        escape(row.status),
-        verdict,
-    ]
-    numbers = [_number(row.measured), interval, _number(row.value)]
-    return (
-        "<tr>"
-        + "".join(f"<td>{cell}</td>" for cell in cells)
-        + "".join(f'<td class="number">{cell}</td>' for cell in numbers)
-        + f"<td>{_drawing(row, colour)}</td></tr>"
-    )
+    numbers = [_number(row.measured), interval, _number(row.value), _number(row.tightness)]
+    name = escape(row.figure or "")
+    cells = [f"<td>{escape(word)}</td>" for word in (row.label, row.data, row.product)]
+    cells.append(f"<td>{verdict}</td>")
+    cells += [f'<td class="number">{number}</td>' for number in numbers]
+    cells.append(f'<td><a href="#figure-{name}">{name}</a></td>' if name else "<td></td>")
+    return f'<tr class="row">{"".join(cells)}</tr>'
 
 
-def _drawing(row: Verdict, colour: str) -> str:
-    if math.isnan(row.value) or row.value <= 0:
-        return ""
-    low, middle, high = (_place(x / row.value) for x in (row.low, row.measured, row.high))
-    one, half = _place(1.0), HEIGHT / 2
-    return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" role="img" '
-        f'aria-label="measured over value {row.measured / row.value:.3g}">'
-        f'<line x1="{one:.1f}" x2="{one:.1f}" y1="0" y2="{HEIGHT}" stroke="#1a1a1a"/>'
-        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{half}" y2="{half}" stroke="{colour}" '
-        f'stroke-width="3"/><circle cx="{middle:.1f}" cy="{half}" r="3.5" fill="{colour}"/></svg>'
-    )
+def _statement(row: Verdict) -> tuple[str, str, str]:
+    return row.label, row.status, row.claim
 
 
-def _place(ratio: float) -> float:
-    """Return the horizontal position of a ratio, held inside the drawing."""
-    held = min(max(ratio, LEAST), MOST)
-    return WIDTH * (math.log(held) - math.log(LEAST)) / (math.log(MOST) - math.log(LEAST))
+def _named(verdict: str) -> str:
+    """Return a verdict with its marker, in its colour."""
+    colour = _forest.COLOURS[verdict]
+    return f'{_forest.glyph(verdict)}<span style="color:{colour}">{escape(verdict)}</span>'
 
 
 def _number(value: float) -> str:

@@ -45,6 +45,7 @@ class Verdict:
     claim: str
     note: str
     seconds: float
+    figure: str | None = None
 
     @property
     def tightness(self) -> float:
@@ -209,6 +210,7 @@ def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, 
         statement.claim,
         "; ".join(failed),
         time.perf_counter() - start,
+        statement.figure,
     )
 
 

@@ -110,6 +110,23 @@ def test_verify_prints_a_table_or_json_and_writes_a_page(tmp_path, capsys):
     assert {row["label"] for row in rows} == {"S0", "S6"}
 
 
+def test_verify_puts_drawn_figures_on_the_page(tmp_path, capsys):
+    figures, page = tmp_path / "figures", tmp_path / "report.html"
+    figures.mkdir()
+    options = ["verify", "--statements", "S0", "--trials", "10", "--figures", str(figures)]
+    assert cli.main([*options, "--out", str(page)]) == 2
+    assert "no picture of initialization_error" in capsys.readouterr().err
+    assert not page.exists()
+    (figures / "initialization_error.png").write_bytes(b"a picture")
+    assert cli.main(options) == 2
+    assert "--figures needs --out" in capsys.readouterr().err
+    assert cli.main([*options, "--out", str(page)]) == 0
+    assert "data:image/png;base64," in page.read_text()
+    again = tmp_path / "again.html"
+    assert cli.main([*options, "--out", str(again)]) == 0
+    assert again.read_bytes() == page.read_bytes()
+
+
 def test_verify_fails_when_something_is_refuted(monkeypatch, capsys):
     wrong = dataclasses.replace(REGISTER[0], value=lambda case: 0.0)
     monkeypatch.setattr(cli, "REGISTER", (wrong,))

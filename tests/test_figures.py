@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import doctest
 import hashlib
+import html
 import json
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from matplotlib.figure import Figure
 from figures import __main__ as command
 from figures import gallery, initialization_error, panels, publish, tables
 from lth_sketch import datasets, tolerances
+from lth_sketch.statements import REGISTER
 
 # The figures drawn here, and what stands for their size "smoke"; others have tests of their own.
 TINY = {
@@ -119,6 +121,10 @@ def test_run_writes_every_figure_and_lists_it(made):
         content = (made / item["files"]["csv"]).read_bytes()
         assert item["digest"] == hashlib.sha256(content).hexdigest()
         assert item["digest"] in page
+        claims = [s for s in REGISTER if s.label in item["shows"]]
+        assert item["statements"] == [{"label": s.label, "claim": s.claim} for s in claims]
+        for s in claims:
+            assert f"<li><strong>{s.label}</strong> {html.escape(s.claim)}</li>" in page
         assert item["caption"].splitlines()[0][:40] in page.replace("&amp;", "&")
         assert item["data"] == [
             {"name": "digits", "split": "all", "samples": 1797, "features": 64},

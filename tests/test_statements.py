@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures import gallery
 from lth_sketch.intervals import Interval
 from lth_sketch.statements import PRODUCTS, REGISTER, Statement, judge
 
@@ -33,6 +34,31 @@ def test_every_statement_says_what_it_is():
         assert statement.figure, statement.label
         if statement.status == "bound" and statement.label not in ("D3",):
             assert statement.trivial is not None, statement.label
+
+
+def headings() -> dict[str, str]:
+    """Sections of the theory page by what their headings begin with: a label, or a name."""
+    page = (ROOT / "docs" / "theory.md").read_text()
+    found = re.split(r"^### (.+?) -- .*$", page, flags=re.MULTILINE)
+    return dict(zip(found[1::2], found[2::2], strict=True))
+
+
+def test_every_statement_is_shown_by_the_figure_it_names():
+    shows = {script.NAME: script.SHOWS for script in gallery.SCRIPTS}
+    for statement in REGISTER:
+        if statement.label in NETWORKS:
+            # The gallery of networks cannot be imported without torch.
+            assert (ROOT / "experiments" / "figures" / f"{statement.figure}.py").exists()
+            continue
+        assert statement.label in shows[statement.figure], statement.label
+        if statement.label != "S0":  # which every figure uses
+            assert f"`{statement.figure}`" in headings()[statement.label], statement.label
+
+
+def test_every_figure_shows_something_that_is_stated():
+    for script in gallery.SCRIPTS:
+        assert gallery.shown(script), script.NAME
+        assert set(script.SHOWS) <= set(headings()), script.NAME
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def assert_expectation(
     errors, chances, slack = _law(product, p, s, design)
     mean, allowed = float(chances @ errors), float(chances @ slack)
     assert abs(claimed - mean) <= allowed, (
-        f"E||err||^2 = {mean!r}, not {claimed!r}, for {product!r}, p = {p!r}, s = {s}"
+        f"E||err||^2 = {mean!r}, not {claimed!r}, {_where(product, p, s)}"
     )
 
 
@@ -101,7 +101,7 @@ def assert_bound(
     """
     limit = float(np.asarray(bound(product, np.asarray(p), s)))
     errors, chances, slack = _law(product, p, s, design)
-    where = f"for {product!r}, p = {p!r}, s = {s}"
+    where = _where(product, p, s)
     if delta is None:
         mean = float(chances @ errors)
         assert mean <= limit + float(chances @ slack), (
@@ -175,6 +175,12 @@ def worst_case(bound: Claim, measure: Claim, budget: int = 500, *, max_s: int = 
 
     hunt()
     return max(tried, key=lambda found: found.ratio)
+
+
+def _where(product: Product, p: npt.ArrayLike, s: int) -> str:
+    """Return a case in words that can be typed in again."""
+    A, B, drawn = (np.asarray(array).tolist() for array in (product.A, product.B, p))
+    return f"for A = {A}, B = {B}, p = {drawn}, s = {s}"
 
 
 def _law(product: Product, p: npt.ArrayLike, s: int, design: str) -> tuple[Floats, Floats, Floats]:

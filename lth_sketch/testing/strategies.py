@@ -38,17 +38,22 @@ def products(
         No product of zeros.
     """
     d = draw(st.integers(1, max_d))
-    A = _entries(draw, draw(st.integers(1, max_q)), d)
-    B = _entries(draw, draw(st.integers(1, max_r)), d).T
-    if draw(st.booleans()):
-        B = B[:, 0]
+    A = _factor(draw, draw(st.integers(1, max_q)), max_q, d, max_d)
+    vector = draw(st.booleans())
+    B = _factor(draw, 1 if vector else draw(st.integers(1, max_r)), max_r, d, max_d)
     if draw(st.booleans()):
         # Duplicated columns, with the same or with other weights.
-        source = np.array(draw(st.lists(st.integers(0, d - 1), min_size=d, max_size=d)))
+        source = np.arange(d) % draw(st.integers(1, d))
         A = A[:, source]
-        B = draw(st.sampled_from([B, np.abs(B), B[source]]))
-    assume(bool((np.abs(A).sum(axis=0) * np.abs(B).reshape(d, -1).sum(axis=1)).any()))
+        B = draw(st.sampled_from([B, np.abs(B), B[:, source]]))
+    live = A.any(axis=0) & B.any(axis=0)
+    assume(bool(live.any()))
+    if not draw(st.booleans()):
+        # Without what is zero: a counterexample that does not need it shrinks to small shapes.
+        A, B = A[:, live], B[:, live]
+        A, B = A[A.any(axis=1)], B[B.any(axis=1)]
     exponents = st.integers(-max_exponent, max_exponent)
+    B = B[0] if vector else B.T
     return Product(A * 10.0 ** draw(exponents), B * 10.0 ** draw(exponents))
 
 
@@ -81,20 +86,29 @@ def probabilities(draw: st.DrawFn, product: Product) -> Floats:
     return np.asarray(raw / raw.sum())
 
 
-def _entries(draw: st.DrawFn, rows: int, d: int) -> Floats:
-    """Draw a (rows, d) array: small integers (ties, zeros), floats, rank one, or heavy tails."""
+def _rank_one(draw: st.DrawFn, rows: Floats) -> Floats:
+    """Return multiples of the first row, the first of them that row itself."""
+    factors = draw(st.tuples(*[_FLOATS] * (len(rows) - 1)))
+    return np.outer((1.0, *factors), rows[0])
+
+
+def _factor(draw: st.DrawFn, rows: int, max_rows: int, d: int, max_d: int) -> Floats:
+    """Draw a (rows, d) array: small integers (ties, zeros), floats, rank one, or heavy tails.
+
+    All the entries that a larger one needs are drawn, so that a smaller shape is a smaller number
+    and changes no entry: counterexamples then shrink.
+    """
     kind = draw(st.sampled_from(["integers", "floats", "rank one", "heavy"]))
-    if kind == "rank one":
-        return np.outer(_entries_of(draw, "floats", rows), _entries_of(draw, "floats", d))
-    return _entries_of(draw, kind, rows * d).reshape(rows, d)
+    entries = draw(st.tuples(*[_ENTRIES[kind]] * (max_d * max_rows)))
+    table = np.array(entries, dtype=np.float64).reshape(max_d, max_rows).T[:rows, :d]
+    return np.outer(table[:, 0], table[0]) if kind == "rank one" else table
 
 
-def _entries_of(draw: st.DrawFn, kind: str, size: int) -> Floats:
-    # Multiples of 2^-10 keep squares far from underflow.
-    elements: dict[str, st.SearchStrategy[Any]] = {
-        "integers": st.integers(-2, 2),
-        "floats": st.integers(-(2**13), 2**13).map(lambda n: n / 2**10),
-        "heavy": st.integers(-5, 5).map(lambda n: float(np.sign(n)) * 10.0 ** (abs(n) - 3)),
-    }
-    values = draw(st.lists(elements[kind], min_size=size, max_size=size))
-    return np.array(values, dtype=np.float64)
+# Multiples of 2^-10 keep squares far from underflow.
+_FLOATS = st.integers(-(2**13), 2**13).map(lambda n: n / 2**10)
+_ENTRIES: dict[str, st.SearchStrategy[Any]] = {
+    "integers": st.integers(-2, 2),
+    "floats": _FLOATS,
+    "rank one": _FLOATS,
+    "heavy": st.integers(-5, 5).map(lambda n: float(np.sign(n)) * 10.0 ** (abs(n) - 3)),
+}

@@ -1,0 +1,67 @@
+"""What the README shows runs as it stands there, in a project that only installs the package."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+FIRST, OWN_TEST, OWN_STATEMENT = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+
+
+def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on one test file in a folder that holds nothing else."""
+    (folder / "test_my_bound.py").write_text(test, encoding="utf-8")
+    # Nothing of this suite reaches the project: no paths, no options, no workers.
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:randomly", "--hypothesis-seed=0"],
+        cwd=folder,
+        env=inherited,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_first_example():
+    names: dict[str, object] = {}
+    exec(compile(FIRST, "README.md", "exec"), names)
+    assert names["mask"].shape == (64,)
+    assert names["errors"].shape == (3, 10_000)
+
+
+@pytest.mark.large
+def test_a_true_bound_passes_in_an_empty_project(tmp_path):
+    done = project(tmp_path, OWN_TEST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.large
+def test_a_false_bound_is_refuted_by_the_smallest_shapes(tmp_path):
+    squares = "(product.term_norms**2).sum()"
+    assert f"`{squares}`" in README
+    assert OWN_TEST.count("product.total**2") == 1
+    done = project(tmp_path, OWN_TEST.replace("product.total**2", squares))
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed" in done.stdout
+    # One sample and two terms, for a single term has no cross terms to forget.
+    found = re.search(
+        r"for A = \[\[(\S+), (\S+)\]\], B = \[\[?(\S+?)\]?, \[?(\S+?)\]\]?, p", done.stdout
+    )
+    assert found is not None, done.stdout
+    a1, a2, b1, b2 = map(float, found.groups())
+    assert a1 * b1 == -a2 * b2 != 0
+
+
+@pytest.mark.large
+def test_a_statement_of_ones_own_is_judged(capsys):
+    exec(compile(OWN_STATEMENT, "README.md", "exec"), {})
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("M1")]
+    assert [line.split()[3] for line in rows] == ["certified", "certified"]
