@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
+from benchmarks import masks as benchmark
 from lth_sketch import networks, tolerances
 
 EXACT = ("top", "priority", "systematic")
@@ -64,6 +66,18 @@ def test_masks_do_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.large
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("design", benchmark.DESIGNS)
+def test_many_weights_take_little_memory(design):
+    """At most 40 bytes a weight above the module: 4 GB for 10^8 of them."""
+    weights = 10**7
+    found = benchmark.measure(weights, design)
+    assert found["kept"] == weights // 10
+    # The scores and the masks at least are there: the peak was seen.
+    assert 8 * weights <= found["bytes"] <= 40 * weights
 
 
 @pytest.mark.parametrize("design", ["top", "multinomial", "poisson", "priority", "systematic"])
