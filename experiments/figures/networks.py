@@ -56,7 +56,7 @@ COLORS = {
     0.01: panels.BLUE,
     0.003: panels.BLACK,
 }
-FILLS = {"real": "full", "random": "none", "none": "left"}
+FILLS: dict[str, Any] = {"real": "full", "random": "none", "none": "left"}
 SOURCES = {"real": "real data", "random": "random data", "none": "no data"}
 
 

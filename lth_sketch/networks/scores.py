@@ -192,7 +192,15 @@ def grasp(
     """Return ``+ w o (H g)``, GraSP with its sign turned: the largest are kept.
 
     g and H are gradient and Hessian of the loss by the prunable weights. The published score is
-    ``-w o (H g)``, of which the *largest* are removed. Signed: see `find` for its draw.
+    ``-w o (H g)``, of which the *largest* are removed. To first order the removal of weight i
+    changes ``||g||^2`` by -2 times its score here: GraSP keeps the weights whose loss would cost
+    most gradient norm, and first removes those whose loss would raise it, far below zero.
+
+    A draw needs weights >= 0, and `find` makes them in one of two ways. ``signed="shift"`` keeps
+    that order: what GraSP removes first is drawn least, but with scores of both signs the draw is
+    nearly uniform. ``signed="absolute"`` draws by the size of the effect on ``||g||^2``, up or
+    down, and so keeps, as likely as the best, weights that GraSP itself removes first: it is the
+    optimal draw for the sum of the effects (S3), not GraSP made random.
 
     Parameters
     ----------
