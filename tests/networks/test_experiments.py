@@ -14,6 +14,14 @@ from experiments.architectures import ARCHITECTURES, build
 from experiments.figures import collapse, tangent_kernel
 from lth_sketch import networks
 
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 TINY = plans.Setting("fc", "digits", 30, 128, 100, 1, 0.05)
 
 
@@ -225,6 +233,7 @@ def test_the_figures_are_published(tmp_path, monkeypatch, capsys):
         "manifest.json",
         "runs_smoke.csv",
     }
+    assert "1 threads" in store.read(tmp_path / "runs_smoke.csv")[0]["machine"]
     page = (tmp_path / "index.html").read_text()
     assert all(f'id="{name}"' in page for name in names)
 
@@ -237,11 +246,7 @@ def test_the_trial_runs_from_the_command_line(tmp_path, monkeypatch, capsys):
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     monkeypatch.setattr("sys.argv", command)
-    threads = torch.get_num_threads()
-    try:
-        main()
-    finally:
-        torch.set_num_threads(threads)
+    main()
     assert len(store.read(out)) == 3
     assert "draw - top" in capsys.readouterr().out
 
