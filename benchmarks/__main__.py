@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.timing import table
 
-NAMES = ("montecarlo", "draws", "multiply", "regression")
+NAMES = ("montecarlo", "draws", "multiply", "regression", "masks")
 
 
 def main(names: list[str]) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from experiments import gallery, plans, store
 from experiments.runs import perform
-from experiments.summary import describe
+from experiments.summary import describe, markdown
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -20,10 +20,13 @@ RESULTS = Path(__file__).parents[1] / "docs" / "results"
 def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
-    parser.add_argument("--threads", type=int, help="threads of PyTorch")
+    parser.add_argument("--threads", type=int, help="threads of PyTorch; one at smoke size")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_runs(commands, "trial", "the trial: 1% kept, five scores, top-k and draw")
     _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
+    telling = commands.add_parser("summary", help="a Markdown table of finished runs")
+    telling.add_argument("files", type=Path, nargs="+", metavar="FILE", help="tables of runs (CSV)")
+    telling.set_defaults(job=_summary)
     drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse")
     drawing.add_argument("--size", choices=("smoke", "paper"), default="paper")
     drawing.add_argument("--out", type=Path, default=Path("figures/out/networks"))
@@ -34,8 +37,10 @@ def main() -> None:
     )
     drawing.set_defaults(job=_figures)
     chosen = parser.parse_args()
-    if chosen.threads:
-        torch.set_num_threads(chosen.threads)
+    # Networks that small gain nothing from threads, which stall where other processes run.
+    threads = chosen.threads or (1 if getattr(chosen, "size", None) == "smoke" else None)
+    if threads:
+        torch.set_num_threads(threads)
     chosen.job(chosen)
 
 
@@ -61,6 +66,13 @@ def _runs(chosen: argparse.Namespace) -> None:
         wanted = plans.grid(chosen.seeds, setting, densities, controls=not chosen.no_controls)
     out = chosen.out or RESULTS / f"{chosen.plan}_{setting.architecture}_{setting.dataset}.csv"
     print(describe(store.complete(wanted, out, perform, _say)))
+
+
+def _summary(chosen: argparse.Namespace) -> None:
+    try:
+        print(markdown([row for path in chosen.files for row in store.table(path)]))
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"summary: error: {error}") from None
 
 
 def _figures(chosen: argparse.Namespace) -> None:

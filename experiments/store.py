@@ -25,6 +25,17 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a table that must be there, and hold finished runs."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; name a table that an experiment wrote")
+    rows = read(path)
+    missing = [name for name in (*Run._fields, "accuracy") if not rows or rows[0].get(name) is None]
+    if missing:
+        raise ValueError(f"{path} is no table of runs: it lacks {', '.join(missing)}")
+    return rows
+
+
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Replace a table: a reader, or a crash, finds the old one or the new one, never a part."""
     buffer = io.StringIO()

@@ -9,10 +9,16 @@ import numpy.typing as npt
 from scipy import stats
 
 CONFIDENCE = 0.95
+# What runs of one table share: network, images and training.
+SETTING = ("architecture", "dataset", "width", "n_train", "n_test", "epochs", "rate")
 # What seeds are averaged over.
-GROUP = (
-    "architecture", "dataset", "density", "score", "data", "rounds", "control", "design",
-)  # fmt: skip
+GROUP = (*SETTING, "density", "score", "data", "rounds", "control", "design")
+HEAD = (
+    "| kept | score | data | control | seeds | top-k | draw | draw - top-k |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+# Accuracies by seed.
+Seeds = dict[str, float]
 
 
 class Mean(NamedTuple):
@@ -39,9 +45,9 @@ def mean(values: npt.ArrayLike) -> Mean:
     return Mean(float(found.mean()), float(half), n)
 
 
-def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, float]]:
+def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Seeds]:
     """Return accuracies by seed for each condition."""
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+    found: dict[tuple[str, ...], Seeds] = {}
     for row in rows:
         condition = tuple(str(row[name]) for name in GROUP)
         found.setdefault(condition, {})[str(row["seed"])] = float(row["accuracy"])
@@ -58,6 +64,66 @@ def differences(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Mean]:
         if condition[-1] != "top" and shared:
             result[condition[:-1]] = mean([draws[s] - tops[s] for s in shared])
     return result
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table for each setting: means in per cent with Student's 95% intervals.
+
+    The difference is paired by seed, and bold where its interval leaves out zero; a single seed has
+    no interval. Where a mean has other seeds than the difference, their number is in brackets.
+    """
+    conditions: dict[tuple[str, ...], dict[str, Seeds]] = {}
+    for condition, values in groups(rows).items():
+        conditions.setdefault(condition[:-1], {})[condition[-1]] = values
+    gaps, parts, n = differences(rows), [], len(SETTING)
+    for setting in dict.fromkeys(condition[:n] for condition in conditions):
+        wanted = [condition for condition in conditions if condition[:n] == setting]
+        # Dense to sparse, and controls last; otherwise as in the file.
+        wanted.sort(key=lambda c: (c[-1] != "none", -float(c[n])))
+        parts.append("\n".join([_title(setting), "", *HEAD]))
+        for condition in wanted:
+            density, score, data, rounds, control = condition[n:]
+            gap = gaps.get(condition)
+            designs = conditions[condition]
+            means = {name: mean(list(values.values())) for name, values in designs.items()}
+            seeds = gap.seeds if gap else max(found.seeds for found in means.values())
+            cells = [
+                f"{100 * float(density):g}%",
+                score if rounds == "1" else f"{score}, {rounds} rounds",
+                data,
+                "" if control == "none" else control,
+                str(seeds),
+                *(_cell(means.get(design), seeds) for design in ("top", "priority")),
+                _gap(gap),
+            ]
+            parts[-1] += f"\n| {' | '.join(cells)} |"
+    return "\n\n".join(parts)
+
+
+def _title(setting: tuple[str, ...]) -> str:
+    architecture, dataset, width, n_train, n_test, epochs, rate = setting
+    return (
+        f"**{architecture}, {dataset}**: width {width}, {n_train} training and {n_test} test "
+        f"images, {epochs} epochs, rate {rate}"
+    )
+
+
+def _cell(found: Mean | None, seeds: int) -> str:
+    if found is None:
+        return ""
+    other = f" ({found.seeds})" if found.seeds != seeds else ""
+    return _interval(f"{100 * found.value:.1f}", found) + other
+
+
+def _gap(found: Mean | None) -> str:
+    if found is None:
+        return ""
+    text = _interval(f"{100 * found.value:+.1f}", found)
+    return f"**{text}**" if abs(found.value) > found.half else text
+
+
+def _interval(value: str, found: Mean) -> str:
+    return f"{value} +- {100 * found.half:.1f}" if np.isfinite(found.half) else value
 
 
 def describe(rows: list[dict[str, Any]]) -> str:

@@ -6,6 +6,7 @@ import fnmatch
 import os
 import pickle
 import tempfile
+import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -269,7 +270,10 @@ def _write_safetensors(file: Path, arrays: Arrays) -> None:
 def _read_torch(file: Path) -> Arrays:
     torch = _torch()
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Said of plain pickles, which are then refused in our own words.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (EOFError, KeyError, OSError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
         raise _broken(file, "checkpoint of tensors alone", error) from error
     for nest in NESTS:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -70,6 +71,11 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--statements", nargs="+", metavar="LABEL", help="labels such as S2 B7; all by default"
     )
     parser.add_argument(
+        "--networks",
+        action="store_true",
+        help="add N1, N2 and the statements on products for a network's Jacobian (needs PyTorch)",
+    )
+    parser.add_argument(
         "--risk",
         type=float,
         default=1e-6,
@@ -91,12 +97,18 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    statements = list(REGISTER)
+    statements, products = list(REGISTER), PRODUCTS
+    if chosen.networks:
+        networks = _networks()
+        statements += networks.NETWORKS
+        products = networks.PRODUCTS
     if chosen.statements is not None:
-        labels = {statement.label for statement in REGISTER}
+        labels = {statement.label for statement in statements}
         for label in chosen.statements:
-            validation.choice("--statements", label, labels)
-        statements = [s for s in REGISTER if s.label in chosen.statements]
+            missing = label.startswith("N") and not chosen.networks
+            hint = " (N1 and N2 need --networks)" if missing else ""
+            validation.choice(f"--statements{hint}", label, labels)
+        statements = [s for s in statements if s.label in chosen.statements]
     if chosen.out is not None and not chosen.out.parent.is_dir():
         raise FileNotFoundError(f"--out: there is no folder {chosen.out.parent}; make it first")
     drawn = {}
@@ -118,6 +130,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         rng=chosen.rng,
         data_home=chosen.data_home,
         progress=progress if show else None,
+        products=products,
     )
     if show:
         progress("")
@@ -127,6 +140,17 @@ def _verify(chosen: argparse.Namespace) -> int:
         unfinished.replace(chosen.out)
     print(found.json() if chosen.json else found.table())
     return 1 if found.refuted else 0
+
+
+def _networks() -> ModuleType:
+    """Return the register of networks, imported only when it is asked for."""
+    try:
+        from lth_sketch.networks import statements
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "--networks needs PyTorch: pip install 'lth_sketch[networks]', or leave it out"
+        ) from error
+    return statements
 
 
 def _add_bounds(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lth_sketch import datasets, validation
@@ -114,6 +114,7 @@ def run(
     rng: int = 0,
     data_home: str | None = None,
     progress: Callable[[str], None] | None = None,
+    products: Mapping[str, Callable[[Dataset, int], Setting]] = PRODUCTS,
 ) -> Report:
     """Judge statements on data.
 
@@ -137,6 +138,9 @@ def run(
         Where local data lie, see `datasets.load`.
     progress : callable, optional
         Called with a line of text before each row.
+    products : mapping from name to callable, optional
+        Where the statements' products are looked up, each a function of a data set and a seed; put
+        your own among `PRODUCTS`, as `networks.statements` does.
 
     Returns
     -------
@@ -161,7 +165,7 @@ def run(
     names = (data,) if isinstance(data, str | Dataset) else tuple(data)
     for statement in chosen:
         for product in statement.products:
-            validation.choice(f"products of {statement.label}", product, PRODUCTS)
+            validation.choice(f"products of {statement.label}", product, products)
     rows = len(names) * sum(len(statement.products) for statement in chosen)
     if rows == 0:
         raise ValueError("statements and data must each hold at least one; got nothing to judge")
@@ -169,10 +173,11 @@ def run(
     for name in names:
         loaded = datasets.load(name, data_home) if isinstance(name, str) else name
         # One product at a time: its factor and its simulated errors are then shared and dropped.
-        for product in PRODUCTS:
+        for product, make in products.items():
             wanted = [s for s in chosen if product in s.products]
             if wanted:
-                case = _case(loaded, product, trials, seed)
+                setting = make(loaded, seed)
+                case = Case(loaded, product, setting.product, setting.p, DRAWS, DELTA, trials, seed)
                 for statement in wanted:
                     if progress is not None:
                         progress(f"{statement.label} on {loaded.name}, {product}")
@@ -180,11 +185,6 @@ def run(
     order = {id(statement): i for i, statement in enumerate(chosen)}
     verdicts.sort(key=lambda pair: order[id(pair[0])])
     return Report(tuple(row for _, row in verdicts), risk, trials, seed)
-
-
-def _case(data: Dataset, product: str, trials: int, seed: int) -> Case:
-    setting: Setting = PRODUCTS[product](data, seed)
-    return Case(data, product, setting.product, setting.p, DRAWS, DELTA, trials, seed)
 
 
 def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, Verdict]:

@@ -127,6 +127,14 @@ def test_verify_puts_drawn_figures_on_the_page(tmp_path, capsys):
     assert again.read_bytes() == page.read_bytes()
 
 
+def test_networks_without_torch_say_what_is_missing(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("lth_sketch.networks")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert cli.main(["verify", "--networks"]) == 2
+    assert "--networks needs PyTorch: pip install" in capsys.readouterr().err
+
+
 def test_verify_fails_when_something_is_refuted(monkeypatch, capsys):
     wrong = dataclasses.replace(REGISTER[0], value=lambda case: 0.0)
     monkeypatch.setattr(cli, "REGISTER", (wrong,))
@@ -149,6 +157,7 @@ def test_bounds_are_those_of_the_library(capsys):
     ("arguments", "text"),
     [
         (["verify", "--statements", "S99"], "--statements must be one of"),
+        (["verify", "--statements", "N1"], "--statements (N1 and N2 need --networks) must be one"),
         (["verify", "--out", "no/such/folder/page.html"], "there is no folder"),
         (["verify", "--risk", "2"], "risk must lie in"),
         (["verify", "--data", "imagenet"], "imagenet"),

@@ -13,7 +13,7 @@ from lth_sketch.intervals import Interval
 from lth_sketch.statements import PRODUCTS, REGISTER, Statement, judge
 
 ROOT = Path(__file__).parents[1]
-# Statements on networks are registered by the module that needs torch.
+# Registered by the room that needs PyTorch; tests/networks/test_statements.py has the whole page.
 NETWORKS = {"N1", "N2"}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import FuncFormatter
 
 from experiments.architectures import build
 from experiments.runs import SCORED
@@ -25,9 +26,9 @@ CAPTION = (
     "of all layers compete.\n"
     "Left: the share of each layer's weights that is kept when 1% of all is, by top-k and by a "
     "draw of the same scores (priority, mean over masks). A layer that keeps nothing is drawn at "
-    "1e-5. See that top-k takes nothing from a whole layer where the scores of layers differ in "
-    "scale, for it has one threshold for all; SynFlow in one shot is the plainest case, and which "
-    "scores do so depends on the widths. The draw keeps some of every layer.\n"
+    "the bottom. See that top-k takes nothing from a whole layer where the scores of layers differ "
+    "in scale, for it has one threshold for all; SynFlow in one shot is the plainest case, and "
+    "which scores do so depends on the widths. The draw keeps some of every layer.\n"
     "Right: the probability that some layer is emptied, against the kept fraction. Lines are "
     "computed: 0 or 1 for top-k, and for independent inclusions (Poisson) one minus the product "
     "over layers of the probability to keep something. Open markers are measured with Poisson "
@@ -43,6 +44,8 @@ LOOKS = {
     "snip": Look("SNIP, random data", panels.BLUE, "-", "o"),
     "magnitude": Look("magnitude", panels.BLACK, "-", "^"),
 }
+# Dashes of top-k that let three curves on one line be seen.
+DASHES = {name: (2.5 * place, (2.5, 5.0)) for place, name in enumerate(LOOKS)}
 # A layer that keeps nothing is drawn here.
 LOWEST = 1e-5
 
@@ -127,7 +130,7 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         for name, look in LOOKS.items():
             top = select(part, panel="layers", score=name, design="top")
             drawn = select(part, panel="layers", score=name, design="priority")
-            dashed = look._replace(linestyle=panels.DASHED)
+            dashed = look._replace(linestyle=DASHES[name])
             for series, style in ((top, dashed), (drawn, look)):
                 panels.line(left, series["x"], np.maximum(series["value"], LOWEST), style)
                 panels.markers(left, series["x"], np.maximum(series["value"], LOWEST), style)
@@ -139,17 +142,21 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
             found = select(part, panel="measured", score=name, design="priority")
             panels.markers(right, found["x"], found["value"], look._replace(marker="x"))
         panels.log_axis(left, LOWEST / 2, 1.0)
+        left.yaxis.set_major_formatter(
+            FuncFormatter(lambda y, _: "none" if y < 2 * LOWEST else f"{100 * y:g}%")
+        )
         left.set_xticks([1, 2, 3])
         left.set_title(f"{panels.title_of(str(data))}: 1% of all weights kept")
         left.set_ylabel("kept share of the layer")
         right.set_xscale("log")
+        right.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:g}%"))
         right.set_ylim(-0.04, 1.04)
         right.set_title(f"{panels.title_of(str(data))}: risk")
         right.set_ylabel("probability of an emptied layer")
     axes[-1, 0].set_xlabel("layer, from the input")
     axes[-1, 1].set_xlabel("kept fraction of all weights")
     designs = [
-        panels.key(Look("top-k", panels.GREY, panels.DASHED)),
+        panels.key(Look("top-k", panels.GREY, DASHES["synflow"])),
         panels.key(Look("draw", panels.GREY)),
     ]
     panels.legend_below(axes[-1, 0], [*map(panels.key, LOOKS.values()), *designs])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
+from matplotlib.lines import Line2D
 
 from experiments.summary import mean
 from figures import panels
@@ -20,8 +21,8 @@ CAPTION = (
     "seeds, with 95% intervals of Student where there are more than two. A point for each score, "
     "source of its data and density. Networks of one seed share initial weights, order of the "
     "batches and schedule. Sizes (images, epochs, width, seeds) are in the table; they are small. "
-    "Filled markers: scores from real data; open: from random data; half filled: without data. "
-    "Small markers: SynFlow in 100 rounds.\n"
+    "Shapes tell the score, colours the density (darker: fewer weights), and the filling what the "
+    "score looked at.\n"
     "In the results that are stored in docs/results the draw wins, above the diagonal, where top-k "
     "falls to the 10% of guessing, on the left edge: SynFlow in one shot, and scores on random "
     "data, at 1% and less. It loses, below the diagonal, for magnitude in the fully connected and "
@@ -31,15 +32,32 @@ CAPTION = (
 )
 SIZES: Mapping[str, Mapping[str, int]] = {"smoke": {"seeds": 2}, "paper": {"seeds": 5}}
 
-COLORS = {
-    "magnitude": panels.BLACK,
-    "synflow": panels.RED,
-    "snip": panels.BLUE,
-    "grasp": panels.YELLOW,
-    "sketch": panels.GREEN,
+# By score and rounds. Shapes and lightness tell all points apart in grey, too.
+MARKERS = {
+    ("magnitude", 1): "^",
+    ("synflow", 1): "s",
+    ("synflow", 100): "P",
+    ("snip", 1): "o",
+    ("grasp", 1): "v",
+    ("sketch", 1): "D",
 }
-MARKERS = {0.2: "o", 0.1: "D", 0.05: "s", 0.01: "^", 0.003: "v"}
-FILLS = {"real": "full", "random": "none", "none": "left"}
+LABELS = {
+    "magnitude": "magnitude",
+    "synflow": "SynFlow",
+    "snip": "SNIP",
+    "grasp": "GraSP",
+    "sketch": "sketch",
+}
+# From many weights to few.
+COLORS = {
+    0.2: panels.YELLOW,
+    0.1: panels.GREEN,
+    0.05: panels.RED,
+    0.01: panels.BLUE,
+    0.003: panels.BLACK,
+}
+FILLS: dict[str, Any] = {"real": "full", "random": "none", "none": "left"}
+SOURCES = {"real": "real data", "random": "random data", "none": "no data"}
 
 
 def tabulate(rows: list[dict[str, Any]]) -> Table:
@@ -94,11 +112,11 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
                 row["draw"],
                 xerr=row["top_half"] if row["seeds"] > 2 else None,
                 yerr=row["draw_half"] if row["seeds"] > 2 else None,
-                color=COLORS[row["score"]],
-                marker=MARKERS.get(row["density"], "x"),
+                color=COLORS.get(row["density"], panels.GREY),
+                marker=MARKERS[row["score"], row["rounds"]],
                 fillstyle=FILLS[row["source"]],
                 elinewidth=0.4,
-                markersize=4.5 if row["rounds"] == 1 else 3,
+                markersize=4.5,
             )
         architecture, data = str(case).split()
         panel.set_title(f"{architecture}, {panels.title_of(data)}")
@@ -109,10 +127,27 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         panel.set_xlabel("accuracy of top-k")
     for panel in axes.ravel()[len(cases) :]:
         panel.set_axis_off()
-    keys = [panels.key(panels.Look(name, color, "", "o")) for name, color in COLORS.items()]
-    keys += [
-        panels.key(panels.Look(f"{100 * density:g}% kept", panels.GREY, "", marker))
-        for density, marker in MARKERS.items()
+    _legends(table, axes)
+
+
+def _legends(table: Table, axes: npt.NDArray[Any]) -> None:
+    """Tell shapes under the first panel of the last row, colours and fillings under the last."""
+    shapes = []
+    for (score, rounds), marker in MARKERS.items():
+        if any((row["score"], row["rounds"]) == (score, rounds) for row in table):
+            label = f"{LABELS[score]}, {rounds} rounds" if rounds > 1 else LABELS[score]
+            shapes.append(panels.key(panels.Look(label, panels.GREY, "", marker)))
+    others = [
+        panels.key(panels.Look(f"{100 * density:g}% kept", color, "", "o"))
+        for density, color in COLORS.items()
         if any(row["density"] == density for row in table)
     ]
-    panels.legend_below(axes[-1, 0], keys, columns=3)
+    others += [
+        Line2D([], [], color=panels.GREY, marker="o", linestyle="", fillstyle=fill, label=label)
+        for fill, label in ((FILLS[source], label) for source, label in SOURCES.items())
+    ]
+    if axes.shape[1] == 1:
+        panels.legend_below(axes[-1, 0], [*shapes, *others], columns=3)
+    else:
+        panels.legend_below(axes[-1, 0], shapes, columns=2)
+        panels.legend_below(axes[-1, -1], others, columns=2)

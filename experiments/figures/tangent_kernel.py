@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from figures.panels import DRAWS, Look
 from figures.tables import Table, distinct, rows, select
 from lth_sketch import Product, bounds, moments, montecarlo, networks, probabilities, sampling
 from lth_sketch.datasets import Dataset
+from lth_sketch.networks.statements import relu_network
 from lth_sketch.validation import Floats
 
 NAME = "tangent_kernel"
@@ -51,15 +51,8 @@ TRUE = Look("true network, measured median", panels.RED, panels.DASHED, "s")
 
 
 def network(inputs: int, width: int, rng: np.random.Generator) -> nn.Module:
-    """Return a ReLU network of three layers without biases."""
-    sizes = [inputs, width, width, 10]
-    layers: list[nn.Module] = []
-    for one, other in pairwise(sizes):
-        layer = nn.Linear(one, other, bias=False)
-        values = rng.standard_normal((other, one)) * np.sqrt(2.0 / one)
-        layer.weight = nn.Parameter(torch.as_tensor(values, dtype=torch.float32))
-        layers += [layer, nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+    """Return a ReLU network of three layers without biases, in float32."""
+    return relu_network((inputs, width, width, 10), rng).float()
 
 
 def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:

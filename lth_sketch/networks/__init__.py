@@ -1,9 +1,10 @@
 """Networks: the tangent kernel as a product, and masks for PyTorch modules.
 
-Needs the extra ``networks`` (PyTorch); nothing else of the library imports this package. On
-``tangent_product(module, X)`` and ``kernel_product(module, X)`` every moment, bound and draw of the
-library works unchanged (N1, N2). ``prune`` scores a module, selects a mask, at once or in rounds,
-and applies it through ``torch.nn.utils.prune``.
+Needs the extra ``networks`` (PyTorch); of the library only the command ``verify --networks`` makes
+use of this package. On ``tangent_product(module, X)`` and ``kernel_product(module, X)`` every
+moment, bound and draw of the library works unchanged (N1, N2, registered in
+``networks.statements``). ``prune`` scores a module, selects a mask, at once or in rounds, and
+applies it through ``torch.nn.utils.prune``.
 
 What is pruned are the weights of linear and convolutional layers. Biases, normalisation layers,
 embeddings and recurrent cells keep all their parameters, as in the papers of SNIP, GraSP and

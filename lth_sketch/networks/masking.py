@@ -125,8 +125,10 @@ def find(
         SynFlow's exponential schedule (published: 100 rounds). Where the scores of all weights
         vanish, the network is cut through, and the last scores that did not decide the rest.
     signed : {"shift", "absolute"}
-        What a draw makes of signed scores, see `pruning.nonnegative`. Scores of both signs whose
-        sizes differ much are nearly equal after a shift, and their draw nearly uniform.
+        What a draw makes of signed scores, see `pruning.nonnegative`. "shift" keeps their order,
+        but scores of both signs whose sizes differ much are nearly equal after it, and their draw
+        nearly uniform. "absolute" draws by size, and so keeps large scores below zero as well,
+        which top-k removes first; for what that means to GraSP see `grasp`.
     rng : Generator, int or None
         Source of randomness.
 

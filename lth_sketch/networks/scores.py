@@ -2,11 +2,14 @@
 
 Each is a dictionary of arrays by the names of `prunable`. With ``masks`` the scores are those of
 the network of an earlier round. SNIP and GraSP run batch normalisation on the batch, as published
-(on its stored statistics for a single sample); nothing that the module stores is changed.
+(on its stored statistics for a single sample); nothing that the module stores is changed. What
+needs the network is computed in float64: sums in float32 differ between numbers of threads and
+between devices, and with them the weights that are drawn near a threshold.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -167,7 +170,7 @@ def snip(
     Returns
     -------
     dict of arrays
-        Scores (published ones are divided by their sum, which changes no selection).
+        Scores, float64 (published ones are divided by their sum, which changes no selection).
 
     Raises
     ------
@@ -192,7 +195,15 @@ def grasp(
     """Return ``+ w o (H g)``, GraSP with its sign turned: the largest are kept.
 
     g and H are gradient and Hessian of the loss by the prunable weights. The published score is
-    ``-w o (H g)``, of which the *largest* are removed. Signed: see `find` for its draw.
+    ``-w o (H g)``, of which the *largest* are removed. To first order the removal of weight i
+    changes ``||g||^2`` by -2 times its score here: GraSP keeps the weights whose loss would cost
+    most gradient norm, and first removes those whose loss would raise it, far below zero.
+
+    A draw needs weights >= 0, and `find` makes them in one of two ways. ``signed="shift"`` keeps
+    that order: what GraSP removes first is drawn least, but with scores of both signs the draw is
+    nearly uniform. ``signed="absolute"`` draws by the size of the effect on ``||g||^2``, up or
+    down, and so keeps, as likely as the best, weights that GraSP itself removes first: it is the
+    optimal draw for the sum of the effects (S3), not GraSP made random.
 
     Parameters
     ----------
@@ -203,7 +214,7 @@ def grasp(
     Returns
     -------
     dict of arrays
-        Scores of either sign; zero where masks are zero.
+        Scores of either sign, float64; zero where masks are zero.
 
     Raises
     ------
@@ -258,7 +269,8 @@ def sketch(
         As `jacobian`; also if masks do not fit.
     """
     weights = prunable(module)
-    norms = jacobian_norms(module, X, memory=memory, progress=progress)
+    wide = copy.deepcopy(module).double()
+    norms = jacobian_norms(wide, X, memory=memory, progress=progress)
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     parts = zip(weights.items(), np.split(norms, ends[:-1]), strict=True)
     found = {
@@ -270,7 +282,7 @@ def sketch(
 
 def _leaves(module: nn.Module, masks: Masks | None) -> Tensors:
     weights = masked(prunable(module), masks)
-    return {name: weight.requires_grad_() for name, weight in weights.items()}
+    return {name: weight.double().requires_grad_() for name, weight in weights.items()}
 
 
 def _loss(module: nn.Module, weights: Tensors, X: Any, y: Any, loss: Loss | None) -> Any:
@@ -278,8 +290,13 @@ def _loss(module: nn.Module, weights: Tensors, X: Any, y: Any, loss: Loss | None
     targets = torch.as_tensor(y, device=samples.device)
     if len(targets) != len(samples):
         raise ValueError(f"X and y must have one length; got {len(samples)} and {len(targets)}")
+    samples = samples.double() if samples.is_floating_point() else samples
     with evaluating(module, batch_statistics=len(samples) > 1) as buffers:
-        outputs = functional_call(module, {**buffers, **weights}, (samples,))
+        state = {
+            name: value.detach().double() if value.is_floating_point() else value
+            for name, value in (*module.named_parameters(), *buffers.items())
+        }
+        outputs = functional_call(module, {**state, **weights}, (samples,))
     if loss is not None:
         return loss(outputs, targets)
     if not targets.dtype.is_floating_point:

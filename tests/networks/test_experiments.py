@@ -14,6 +14,14 @@ from experiments.architectures import ARCHITECTURES, build
 from experiments.figures import collapse, tangent_kernel
 from lth_sketch import networks
 
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 TINY = plans.Setting("fc", "digits", 30, 128, 100, 1, 0.05)
 
 
@@ -135,6 +143,61 @@ def test_means_and_paired_differences():
     assert "draw - top +10.00" in summary.describe(rows)
 
 
+def accuracies(values, **changes):
+    return [
+        {**one(seed=seed)._asdict(), **changes, "accuracy": value}
+        for seed, value in enumerate(values)
+    ]
+
+
+def test_the_markdown_table_has_means_intervals_and_paired_differences():
+    # Differences 0.10, 0.20, 0.30: mean 0.2, deviation 0.1, t(0.975, 2) = 4.302653.
+    rows = accuracies([0.1, 0.2, 0.3], design="top")
+    rows += accuracies([0.2, 0.4, 0.6, 0.8], design="priority")
+    rows += accuracies([0.5], design="top", control="shuffle")
+    rows += accuracies([0.9, 0.9], design="top", density=0.2, rounds=100)
+    rows += accuracies([0.7], design="top", epochs=9)
+    half = 100 * 4.302653 * 0.1 / np.sqrt(3)
+    # t(0.975, 3) = 3.182446 and deviation 0.2581989
+    drawn = 100 * 3.182446 * 0.2581989 / 2
+    assert summary.markdown(rows).splitlines() == [
+        "**fc, digits**: width 30, 128 training and 100 test images, 1 epochs, rate 0.05",
+        "",
+        *summary.HEAD,
+        "| 20% | snip, 100 rounds | random |  | 2 | 90.0 +- 0.0 |  |  |",
+        f"| 10% | snip | random |  | 3 | 20.0 +- {half:.1f} | 50.0 +- {drawn:.1f} (4) "
+        f"| +20.0 +- {half:.1f} |",
+        "| 10% | snip | random | shuffle | 1 | 50.0 |  |  |",
+        "",
+        "**fc, digits**: width 30, 128 training and 100 test images, 9 epochs, rate 0.05",
+        "",
+        *summary.HEAD,
+        "| 10% | snip | random |  | 1 | 70.0 |  |  |",
+    ]
+
+
+def test_a_difference_beyond_its_interval_is_bold():
+    rows = accuracies([0.50, 0.51, 0.52], design="top")
+    rows += accuracies([0.40, 0.41, 0.42], design="priority")
+    assert "| 51.0 +- 2.5 | 41.0 +- 2.5 | **-10.0 +- 0.0** |" in summary.markdown(rows)
+
+
+def test_the_summary_of_stored_files(monkeypatch, capsys, tmp_path):
+    stored = RESULTS / "trial_fc_fashion_mnist.csv"
+    monkeypatch.setattr("sys.argv", ["experiments", "summary", str(stored)])
+    main()
+    found = capsys.readouterr().out
+    # The table of docs/results/README.md.
+    assert "| 25.7 +- 19.2 | 78.1 +- 0.8 | **+52.4 +- 19.5** |" in found
+    assert "| 77.8 +- 0.3 | 65.8 +- 5.6 | **-12.1 +- 5.7** |" in found
+    other = tmp_path / "other.csv"
+    other.write_text("a,b\n1,2\n")
+    for path, words in ((other, "is no table of runs: it lacks"), (tmp_path / "no", "no file")):
+        monkeypatch.setattr("sys.argv", ["experiments", "summary", str(stored), str(path)])
+        with pytest.raises(SystemExit, match=words):
+            main()
+
+
 def test_plans_hold_what_they_say():
     grid = list(plans.grid(1, plans.FC))
     assert len(grid) == len(set(grid)) == 1 + 4 * (2 * len(plans.SCORES) + 1 + 12)
@@ -170,6 +233,7 @@ def test_the_figures_are_published(tmp_path, monkeypatch, capsys):
         "manifest.json",
         "runs_smoke.csv",
     }
+    assert "1 threads" in store.read(tmp_path / "runs_smoke.csv")[0]["machine"]
     page = (tmp_path / "index.html").read_text()
     assert all(f'id="{name}"' in page for name in names)
 
@@ -182,11 +246,7 @@ def test_the_trial_runs_from_the_command_line(tmp_path, monkeypatch, capsys):
     for name, value in options.items():
         command += [f"--{name}", str(value)]
     monkeypatch.setattr("sys.argv", command)
-    threads = torch.get_num_threads()
-    try:
-        main()
-    finally:
-        torch.set_num_threads(threads)
+    main()
     assert len(store.read(out)) == 3
     assert "draw - top" in capsys.readouterr().out
 

@@ -91,3 +91,48 @@ def test_truncated_files_and_other_files_are_refused(tmp_path, name, share):
 def test_a_tensor_alone_is_no_state_dict(tmp_path):
     with pytest.raises(ValueError, match="no state_dict"):
         checkpoints.read(save(tmp_path / "tensor.pt", torch.ones(3, 3)))
+
+
+def spoilt(name, path):
+    state = {key: value.clone() for key, value in NET.state_dict().items()}
+    if name == "nan":
+        state["0.weight"][1, 2] = torch.nan
+        return save(path, state), "0.weight must be finite"
+    if name == "infinite":
+        state["0.weight"][1, 2] = -torch.inf
+        return save(path, state), "0.weight must be finite"
+    if name == "integers":
+        state["2.weight"] = state["2.weight"].to(torch.int8)
+        return save(path, state), "2.weight must hold floating-point numbers"
+    if name == "vectors":
+        vectors = {key: value for key, value in state.items() if value.ndim < 2}
+        return save(path, vectors), "there are no prunable weights"
+    if name == "pruned":
+        net = nn.Sequential(nn.Linear(4, 3))
+        networks.prune(net, 0.5)
+        return save(path, net.state_dict()), "belongs to a pruned layer"
+    if name == "bomb":
+        path.write_bytes(pickle.dumps(Bomb()))
+    if name == "truncated":
+        path.write_bytes(save(path, state).read_bytes()[:-200])
+    if name == "text":
+        path.write_text("weights: none")
+    return path, "or it is truncated"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize(
+    "name", ["nan", "infinite", "integers", "vectors", "pruned", "bomb", "truncated", "text"]
+)
+def test_the_command_tells_what_is_wrong_in_one_line_and_writes_nothing(
+    tmp_path, capsys, name, suffix
+):
+    path, words = spoilt(name, tmp_path / f"weights{suffix}")
+    out = tmp_path / "mask.npz"
+    assert cli.main(["mask", str(path), "--density", "0.5", "--out", str(out)]) == 2
+    shown = capsys.readouterr()
+    assert words in shown.err
+    assert shown.err.count("\n") == 1
+    assert not shown.out
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert not Bomb.exploded

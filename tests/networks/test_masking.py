@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 
+from benchmarks import masks as benchmark
 from lth_sketch import networks, tolerances
 
 EXACT = ("top", "priority", "systematic")
@@ -64,6 +66,54 @@ def test_masks_do_not_depend_on_the_number_of_threads():
     finally:
         torch.set_num_threads(threads)
     np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("kind", ["connected", "convolutions"])
+def test_masks_of_every_score_and_design_are_those_of_one_thread(score, kind):
+    """Float32 gradients would differ in their last bits, and the draws of SNIP with them."""
+    torch.manual_seed(0)
+    if kind == "connected":
+        X = torch.randn(256, 300)
+        net = nn.Sequential(
+            nn.Linear(300, 400), nn.BatchNorm1d(400), nn.ReLU(),
+            nn.Linear(400, 200), nn.ReLU(), nn.Linear(200, 10),
+        )  # fmt: skip
+    else:
+        X = torch.randn(64, 3, 16, 16)
+        net = nn.Sequential(
+            nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
+        )  # fmt: skip
+    X = X[:16] if score == "sketch" else X
+    threads, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            scores = networks.scores(net, score, X, np.arange(len(X)) % 10, rng=0)
+            found.append([
+                networks.vector(networks.find(
+                    net, 0.05, score=lambda *_, s=scores: s, design=design, signed="absolute",
+                    rng=0,
+                ))
+                for design in ("top", "multinomial", "poisson", "priority", "systematic")
+            ])  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.large
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("design", benchmark.DESIGNS)
+def test_many_weights_take_little_memory(design):
+    """At most 40 bytes a weight above the module: 4 GB for 10^8 of them."""
+    weights = 10**7
+    found = benchmark.measure(weights, design)
+    assert found["kept"] == weights // 10
+    # The scores and the masks at least are there: the peak was seen.
+    assert 8 * weights <= found["bytes"] <= 40 * weights
 
 
 @pytest.mark.parametrize("design", ["top", "multinomial", "poisson", "priority", "systematic"])

@@ -71,6 +71,39 @@ def test_grasp_is_weight_times_hessian_times_gradient(network, batch, kind):
         assert np.sign(gain.item()) == sign
 
 
+def test_grasp_draws_by_the_size_of_its_effect(network, batch):
+    """Half the change of ||g||^2 by each weight's scale, by finite differences, signs dropped."""
+    net, (X, y) = network(3), batch(6)
+    start, loss = by_hand(net.train(), X, y)
+    step, effects = 1e-5, np.empty(len(start))
+    for i in range(len(start)):
+        norms = []
+        for sign in (1, -1):
+            moved = start.clone()
+            moved[i] *= 1 + sign * step
+            norms.append((torch.func.grad(loss)(moved) ** 2).sum().item())
+        effects[i] = (norms[0] - norms[1]) / (4 * step)
+    found = networks.vector(networks.grasp(net, X, y))
+    np.testing.assert_allclose(found, effects, atol=tolerances.QUADRATURE)
+
+    def kept(signed, seed):
+        options = {"score": "grasp", "X": X, "y": y, "design": "priority", "signed": signed}
+        return networks.vector(networks.find(net, 0.2, rng=seed, **options)) != 0
+
+    shifted = effects - effects.min()
+    for seed in range(20):
+        for signed, weights in (("absolute", abs(effects)), ("shift", shifted)):
+            expected = pruning.select(weights, 0.2, design="priority", rng=seed) != 0
+            np.testing.assert_array_equal(kept(signed, seed), expected)
+    # What GraSP removes first: never drawn after a shift, but drawn by its size.
+    worst = int(effects.argmin())
+    assert abs(effects[worst]) > np.median(abs(effects))
+    assert not any(kept("shift", seed)[worst] for seed in range(20))
+    assert any(kept("absolute", seed)[worst] for seed in range(20))
+    top = networks.vector(networks.find(net, 0.2, score="grasp", X=X, y=y)) != 0
+    assert effects[top].min() >= effects[~top].max()
+
+
 def test_grasp_of_a_linear_loss_is_zero(batch):
     net, (X, y) = nn.Linear(5, 3).double(), batch(6)
     found = networks.grasp(net, X, y, loss=lambda outputs, y: outputs.sum())

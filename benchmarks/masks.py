@@ -1,0 +1,70 @@
+"""Masks for a module of 10^8 weights: seconds, and resident memory above the weights (Linux)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.timing import Row, peak_bytes
+
+WEIGHTS = 10**8
+DENSITY = 0.1
+DESIGNS = ("top", "priority")
+
+
+def run() -> list[Row]:
+    """Return a row for each design; one that says why not, without PyTorch."""
+    if importlib.util.find_spec("torch") is None:
+        return [Row("masks of a module", "networks.find", "30 s", np.nan, "needs PyTorch")]
+    rows = []
+    for design in DESIGNS:
+        found = measure(WEIGHTS, design)
+        note = f"{found['seconds']:.1f} s, peak +{found['bytes'] / 2**30:.2f} GiB above the weights"
+        task = f"module of {WEIGHTS:.3g} weights, {DENSITY:.0%}, magnitude"
+        rows.append(Row(task, design, "30 s", 30 / found["seconds"], note))
+    return rows
+
+
+def measure(weights: int, design: str) -> dict[str, float]:
+    """Find masks in a process of its own: seconds, bytes above the weights, how many are kept."""
+    command = [sys.executable, "-m", "benchmarks.masks", str(weights), design]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _find(weights: int, design: str) -> None:
+    import torch
+    from torch import nn
+
+    from lth_sketch import networks
+
+    def module(size: int) -> nn.Module:
+        # Two layers, so that they compete.
+        return nn.Sequential(*(nn.Linear(size // 2000, 1000, bias=False) for _ in range(2)))
+
+    # Compiled code and threads are there before the count starts.
+    networks.find(module(10**6), DENSITY, design=design, rng=0)
+    torch.manual_seed(0)
+    net, kept, seconds = module(weights), 0, 0.0
+
+    def call() -> None:
+        nonlocal kept, seconds
+        start = time.perf_counter()
+        masks = networks.find(net, DENSITY, design=design, rng=0)
+        seconds = time.perf_counter() - start
+        kept = sum(layer.kept for layer in networks.kept(masks).values())
+
+    found = {"bytes": peak_bytes(call), "seconds": seconds, "kept": kept}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _find(int(sys.argv[1]), sys.argv[2])
