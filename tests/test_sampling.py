@@ -61,6 +61,43 @@ def test_draws_replayed_in_numpy(case, block, seed):
         assert (indices.tolist(), weights.tolist()) == (reference.top_set(p, s), [1.0] * s)
 
 
+@given(cases(max_size=12), st.integers(0, 99))
+def test_rows_replayed_in_numpy(case, seed):
+    p, s = case
+    n, d = 3, len(p)
+    v = 1 - np.random.default_rng(seed).random((n, d))
+    pi = reference.inclusion_by_filling(p, s)
+    live = pi > 0
+    inverse = np.divide(1.0, pi, out=np.zeros(d), where=live)
+    rows = masks(p, s, n, design="poisson", rng=seed).toarray()
+    assert rows == pytest.approx(np.where(v <= pi, inverse, 0.0), rel=EXACT)
+
+    rows = masks(p, s, n, design="systematic", rng=seed).toarray()
+    assert rows == pytest.approx(np.where(rows > 0, inverse, 0.0), rel=EXACT)
+
+    rows = masks(p, s, n, design="priority", rng=seed).toarray()
+    for row, ranks in zip(rows, p / v, strict=True):
+        order = np.argsort(-ranks, kind="stable")
+        tau = ranks[order[s]] if s < np.count_nonzero(p) else 0.0
+        expected = np.zeros(d)
+        expected[order[:s]] = np.maximum(1.0, tau / p[order[:s]])
+        assert row == pytest.approx(expected, rel=EXACT)
+
+    rng = np.random.default_rng(seed)
+    counts = [reference.replayed_counts(p, 3 * s, rng, d, _designs.BATCH) for _ in range(n)]
+    scale = np.divide(p.sum(), 3 * s * p, out=np.zeros(d), where=p > 0)
+    assert masks(p, 3 * s, n, rng=seed).toarray() == pytest.approx(counts * scale, rel=EXACT)
+
+
+def test_running_sums_are_those_of_float64():
+    p = np.random.default_rng(30).random(1000)
+    sums = np.empty(len(p) // draws.GROUP)
+    draws.running(p, sums)
+    ends = np.cumsum(p)[draws.GROUP - 1 :: draws.GROUP]
+    assert sums[:-1] == pytest.approx(ends[:-1], rel=EXACT)
+    assert sums[-1] == np.inf
+
+
 @given(cases(max_size=8))
 def test_systematic_law_enumerated(case):
     """Every interval of starts: the kernel's sets have the first and second order of the twin."""
