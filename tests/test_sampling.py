@@ -193,6 +193,8 @@ def test_same_bits_for_any_number_of_threads(design, single, size):
             again = masks(p[:40], 7, 30, design=design, rng=10, n_jobs=n_jobs)
             assert (again != rows).nnz == 0
     assert ones[1].dtype == rows.dtype == p.dtype
+    # As scipy has it: no wider than the indices ask for.
+    assert rows.indices.dtype == rows.indptr.dtype == np.int32
 
 
 @pytest.mark.parametrize("design", DESIGNS)
