@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
@@ -16,9 +17,10 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mutants import faults, sample, trial
+from mutants.equivalent import REASONS
 from mutants.faults import Fault
 from mutants.rooms import ROOT
-from mutants.sample import Mutant
+from mutants.sample import Mutant, change
 
 # A run may take so many times what the unchanged library takes, and so many seconds more.
 SLOWER, GRACE = 4.0, 20.0
@@ -38,10 +40,16 @@ class Campaign(NamedTuple):
         """Number of seeded faults that no test noticed."""
         return sum(result.outcome == "survived" for result in self.faults.values())
 
-    @property
-    def score(self) -> float:
-        """Share of the sample that was killed."""
-        return 1 - sum(r.outcome == "survived" for r in self.mutants.values()) / len(self.mutants)
+    def tally(self, room: str | None = None) -> Counter[str]:
+        """Count the outcomes in a room, in all of them by default."""
+        return Counter(
+            result.outcome for m, result in self.mutants.items() if room in (None, m.room)
+        )
+
+
+def score(tally: Counter[str]) -> float:
+    """Return the share of killed mutants among those that change a result."""
+    return 1 - tally["survived"] / max(1, tally.total() - tally["equivalent"])
 
 
 def run(rooms: list[str], size: int, seed: int, jobs: int, out: Path) -> Campaign:
@@ -54,9 +62,16 @@ def run(rooms: list[str], size: int, seed: int, jobs: int, out: Path) -> Campaig
     results = _results([*faults.FAULTS, *drawn], jobs, out)
     return Campaign(
         {fault: results[fault] for fault in faults.FAULTS},
-        {mutant: results[mutant] for mutant in drawn},
+        {mutant: _judged(mutant, results[mutant]) for mutant in drawn},
         {room: count for room, (count, _) in zip(rooms, samples, strict=True)},
     )
+
+
+def _judged(mutant: Mutant, result: trial.Result) -> trial.Result:
+    """Tell survivors that no test could kill from the others."""
+    if result.outcome == "survived" and (mutant.path, *change(mutant)) in REASONS:
+        return result._replace(outcome="equivalent")
+    return result
 
 
 def _results(tasks: list[Task], jobs: int, out: Path) -> dict[Task, trial.Result]:

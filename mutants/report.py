@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 
-from mutants.campaign import Campaign
-from mutants.rooms import ROOT
-from mutants.sample import Mutant
+from mutants.campaign import Campaign, score
+from mutants.equivalent import REASONS
+from mutants.sample import Mutant, change
+
+COLUMNS = ("room", "mutants", "drawn", "killed", "timed out", "equivalent", "survived", "score")
 
 
 def summary(found: Campaign, seed: int) -> str:
@@ -17,31 +18,29 @@ def summary(found: Campaign, seed: int) -> str:
     for fault, result in found.faults.items():
         if result.outcome == "survived":
             lines.append(f"- survived: {fault.name}")
-    lines += [f"Sample, seed {seed}:", "", "| room | mutants | drawn | killed | timed out |"]
-    lines[-1] += " survived | score |"
-    lines.append("|---|---:|---:|---:|---:|---:|---:|")
+    lines += [f"Sample, seed {seed}:", "", _cells(COLUMNS), "|---" + "|---:" * 7 + "|"]
     for room, population in found.populations.items():
-        part = Counter(r.outcome for m, r in found.mutants.items() if m.room == room)
-        lines.append(_row(room, population, part))
-    total = Counter(result.outcome for result in found.mutants.values())
-    lines.append(_row("all", sum(found.populations.values()), total))
-    lines += ["", "Survivors:", ""]
-    for mutant, result in found.mutants.items():
-        if result.outcome == "survived":
-            lines.append(f"- {mutant.key}: {change(mutant)}")
+        lines.append(_row(room, population, found.tally(room)))
+    lines.append(_row("all", sum(found.populations.values()), found.tally()))
+    for outcome in ("survived", "equivalent"):
+        lines += ["", f"{outcome.capitalize()}:", ""]
+        for mutant, result in found.mutants.items():
+            if result.outcome == outcome:
+                lines.append(_described(mutant))
     return "\n".join(lines)
 
 
-def change(mutant: Mutant) -> str:
-    """Return the lines that a mutant changes, before and after."""
-    before, after = (ROOT / mutant.path).read_text().splitlines(), mutant.source.splitlines()
-    lines = list(difflib.ndiff(before, after))
-    old, new = (" ".join(x[2:].strip() for x in lines if x[0] == sign) for sign in "-+")
-    return f"`{old}` -> `{new}`"
+def _described(mutant: Mutant) -> str:
+    before, after = change(mutant)
+    reason = REASONS.get((mutant.path, before, after))
+    text = f"- `{mutant.path}:{mutant.line}`: `{before}` becomes `{after}`"
+    return f"{text}: {reason}" if reason else text
 
 
-def _row(room: str, population: int, part: Counter[str]) -> str:
-    drawn = part.total()
-    score = 1 - part["survived"] / drawn
-    cells = (room, population, drawn, part["killed"], part["timed out"], part["survived"])
-    return f"| {' | '.join(map(str, cells))} | {score:.1%} |"
+def _row(room: str, population: int, tally: Counter[str]) -> str:
+    counts = (tally[outcome] for outcome in COLUMNS[3:7])
+    return _cells((room, population, tally.total(), *counts, f"{score(tally):.1%}"))
+
+
+def _cells(values: tuple[object, ...]) -> str:
+    return f"| {' | '.join(map(str, values))} |"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import random
 import warnings
 from collections.abc import Iterator
@@ -40,6 +41,14 @@ class Mutant(NamedTuple):
         before = (ROOT / self.path).read_text()
         # cosmic-ray hands back None where there is nothing to change.
         return mutate_code(before, get_operator(self.operator)(), self.occurrence) or before
+
+
+def change(mutant: Mutant) -> tuple[str, str]:
+    """Return the lines that a mutant changes, before and after."""
+    before, after = (ROOT / mutant.path).read_text().splitlines(), mutant.source.splitlines()
+    lines = list(difflib.ndiff(before, after))
+    old, new = (" ".join(x[2:].strip() for x in lines if x[0] == sign) for sign in "-+")
+    return old, new
 
 
 def population(room: str) -> list[Mutant]:

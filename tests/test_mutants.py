@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from mutants.equivalent import EQUIVALENT
 from mutants.faults import FAULTS
 from mutants.rooms import ROOMS, ROOT, files
 
@@ -35,3 +36,11 @@ def test_every_file_of_a_room_has_tests(room):
         assert all((ROOT / test).is_file() for test in tests)
     held = {p.relative_to(ROOT) for p in package.glob("*.py") if p.name != "__init__.py"}
     assert held <= found.keys()
+
+
+@pytest.mark.parametrize("mutant", EQUIVALENT, ids=lambda mutant: mutant.before)
+def test_an_equivalent_mutant_changes_a_line_that_is_there(mutant):
+    lines = [line.strip() for line in (ROOT / mutant.path).read_text().splitlines()]
+    assert mutant.before in lines
+    assert mutant.after not in lines
+    assert mutant.reason

@@ -72,6 +72,13 @@ def test_rows_replayed_in_numpy(case, seed):
     rows = masks(p, s, n, design="poisson", rng=seed).toarray()
     assert rows == pytest.approx(np.where(v <= pi, inverse, 0.0), rel=EXACT)
 
+    # Rows that fill a block each have a Generator each.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_blocks, "BLOCK", d)
+        rows = masks(p, s, n, design="poisson", rng=seed).toarray()
+        apart = [1 - child.random(d) for child in np.random.default_rng(seed).spawn(n)]
+        assert rows == pytest.approx(np.where(np.array(apart) <= pi, inverse, 0.0), rel=EXACT)
+
     rows = masks(p, s, n, design="systematic", rng=seed).toarray()
     assert rows == pytest.approx(np.where(rows > 0, inverse, 0.0), rel=EXACT)
 
@@ -306,6 +313,28 @@ def test_three_hundred_orders_of_magnitude(design, blocks):
         assert design not in FIXED or np.count_nonzero(found) == s
 
 
+@pytest.mark.parametrize("exponent", [-945, -1000])
+def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
+    """The steps are those of weights of order one, down to where 1 / tau would overflow."""
+    plain, tiny = np.array([4.0, 3, 1, 2, 2]), np.ldexp([0.0, 3, 1, 2, 2], exponent)
+    tiny[0] = 2.0**-200
+    for seed in range(9):
+        found, expected = (draw(p, 3, design="systematic", rng=seed) for p in (tiny, plain))
+        assert [x.tolist() for x in found] == [x.tolist() for x in expected]
+    found, expected = (masks(p, 3, 10, design="systematic", rng=1) for p in (tiny, plain))
+    assert found.toarray().tolist() == expected.toarray().tolist()
+
+
+def test_a_block_that_fails_leaves_no_other_waiting():
+    def work(b, place):
+        if b == 0:
+            raise ZeroDivisionError
+        place(1)
+
+    with pytest.raises(ZeroDivisionError):
+        _blocks.chain(work, 4, 2)
+
+
 def test_systematic_starts_make_up_for_rounding():
     """A walk longer or shorter than s units still completes s of them, from every start."""
     rng = np.random.default_rng(22)
@@ -351,7 +380,9 @@ def test_equal_ranks_keep_exactly_s(monkeypatch):
             indices, weights = draw(p, s, design="priority", rng=0)
             assert indices.tolist() == reference.top_set(p, s)
             assert weights.tolist() == [1.0] * s
-        assert (np.diff(masks(p, s, 2, design="priority", rng=0).indptr) == s).all()
+        rows = masks(p, s, 2, design="priority", rng=0)
+        assert rows.indices.tolist() == reference.top_set(p, s) * 2
+        assert rows.data.tolist() == [1.0] * (2 * s)
 
 
 BAD = [
