@@ -26,6 +26,18 @@ EQUIVALENT = (
         "a single block drawn by the route of many, which keeps the same; only speed",
     ),
     Equivalent(
+        "lth_sketch/_designs.py",
+        "if s == found.nonzero:",
+        "if s >= found.nonzero:",
+        "larger sizes have been refused",
+    ),
+    Equivalent(
+        "lth_sketch/_designs.py",
+        "SMALL, LIFT = 2.0**-900, 2.0**256",
+        "SMALL, LIFT = 2.0**~900, 2.0**256",
+        "between the two thresholds, lifting by a power of two is exact and so is not lifting",
+    ),
+    Equivalent(
         "lth_sketch/_blocks.py",
         "if threads == 1 or count == 1:",
         "if threads >= 1 or count == 1:",
@@ -56,6 +68,18 @@ EQUIVALENT = (
         'dense = scipy.linalg.qr(dense, mode="r", check_finite=False)[0][: dense.shape[1]]',
         'dense = scipy.linalg.qr(dense, mode="r", check_finite=True)[0][: dense.shape[1]]',
         "the entries are known to be finite; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/bounds/independence.py",
+        "missed = np.flatnonzero((seen == 0) & (ratio * q > 0))",
+        "missed = np.flatnonzero((seen == 0) * (ratio * q > 0))",
+        "the product of truth values is their conjunction",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
+        "x[i | 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
+        "i is a multiple of eight",
     ),
     Equivalent(
         "lth_sketch/kernels/transforms.py",

@@ -27,9 +27,9 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "_inclusion.py": ("inclusion",),
     },
     "sampling": {
-        "sampling.py": ("sampling", "sampling_laws"),
-        "_designs.py": ("sampling", "sampling_laws"),
-        "_blocks.py": ("sampling", "inclusion", "sampling_laws"),
+        "sampling.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "_designs.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "_blocks.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
     },
     "regression": {
         "regression/maskfits.py": ("fit_masks",),
@@ -39,9 +39,9 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "kernels": {
         "kernels/designs.py": ("moments_designs",),
-        "kernels/draws.py": ("sampling", "sampling_laws"),
+        "kernels/draws.py": ("sampling_replayed", "sampling", "sampling_laws"),
         "kernels/errors.py": ("montecarlo", "montecarlo_designs"),
-        "kernels/filling.py": ("sampling", "inclusion"),
+        "kernels/filling.py": ("sampling_replayed", "sampling", "inclusion"),
         "kernels/norms.py": ("product",),
         "kernels/regression.py": ("fit_masks", "nested"),
         "kernels/transforms.py": ("sketches",),
