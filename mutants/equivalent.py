@@ -38,6 +38,12 @@ EQUIVALENT = (
         "between the two thresholds, lifting by a power of two is exact and so is not lifting",
     ),
     Equivalent(
+        "lth_sketch/_inclusion.py",
+        "area += np.where(y < ends, half * share * chances, 0.0)",
+        "area += np.where(y <= ends, half * share * chances, 0.0)",
+        "nodes lie inside of the panels, which end there",
+    ),
+    Equivalent(
         "lth_sketch/_blocks.py",
         "if threads == 1 or count == 1:",
         "if threads >= 1 or count == 1:",

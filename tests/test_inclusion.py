@@ -117,6 +117,33 @@ def test_priority_of_equal_weights_is_uniform(size):
         assert found == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
 
 
+def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
+    """No more and no less: the ends of the integral and of the law, by the inequalities named."""
+
+    def bernstein(mean, count):
+        return (count - mean) ** 2 / (2 * (mean + abs(count - mean) / 3))
+
+    seen = []
+
+    def recorded(q, s, law, out):
+        seen.append((q[0], len(law) - 1))
+        out[:] = 1.0
+
+    monkeypatch.setattr(filling, "kept", recorded)
+    d, s, panels, nodes = 2000, 300, 16, 16
+    inclusion(np.ones(d), s, design="priority")
+    assert len(seen) == panels * nodes
+    means, levels = d * np.array(seen).T[0], {level for _, level in seen}
+    # From the outermost nodes to the ends of the integral.
+    margin = (1 + np.polynomial.legendre.leggauss(nodes)[0][0]) / 2 / panels
+    margin *= np.ptp(means) / (1 - 2 * margin)
+    low, high = means.min() - margin, means.max() + margin
+    assert bernstein(low, s) == pytest.approx(40, rel=EXACT)
+    assert (high - s) ** 2 / (2 * high) == pytest.approx(40, rel=EXACT)
+    (level,) = levels
+    assert bernstein(high, level) >= 40 > bernstein(high, level - 1)
+
+
 def test_top_breaks_ties_by_index():
     assert inclusion([1, 2, 0, 1, 1], 3, design="top").tolist() == [1, 1, 0, 1, 0]
 

@@ -74,6 +74,8 @@ def test_leverage_is_its_definition(shape, ridge):
 
 def test_chi2_by_hand():
     assert probabilities.chi2([1, 1], [1, 0]) == np.inf
+    assert probabilities.chi2([1, 1, 1], [1, 1, 0]) == np.inf
+    assert probabilities.chi2([3], [2]) == 0.0
     assert probabilities.chi2([2, 0], [1, 1]) == 1.0
     assert probabilities.chi2([1, 3], [1, 3]) == 0.0
 
