@@ -11,7 +11,7 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
 .PHONY: figures networks-figures test test-networks test-shuffled shuffled lint types unit \
-  coverage notebook verify-seeds bench clean
+  coverage notebook verify-seeds mutants bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -68,6 +68,10 @@ shuffled: $(VENV)/.shuffled
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
+# Faults in scratch copies of the library, which its tests must notice: about half an hour.
+mutants: $(VENV)/.mutants
+	$(RUN) -m mutants
+
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "lth_sketch needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -77,7 +81,8 @@ $(VENV)/.made:
 	@touch $@
 
 # One stamp for each extra; it is made again when setup.cfg changes.
-$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled: $(VENV)/.%: setup.cfg $(VENV)/.made
+$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled $(VENV)/.mutants: \
+  $(VENV)/.%: setup.cfg $(VENV)/.made
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") in ("", "0")
 
@@ -17,6 +17,10 @@ settings.register_profile(
     database=None,
     max_examples=50 if JIT else 10,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+# For `make mutants`, where it is enough that a test fails.
+settings.register_profile(
+    "unshrunk", settings.get_profile("lth_sketch"), phases=(Phase.explicit, Phase.generate)
 )
 settings.load_profile("lth_sketch")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import reference
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_sketch import _blocks
+from lth_sketch.kernels import filling
 from lth_sketch.probabilities import inclusion
 from lth_sketch.tolerances import EXACT, QUADRATURE
 
@@ -81,6 +84,21 @@ def test_priority_matches_exact_polynomials(case):
     assert found == pytest.approx(expected, rel=QUADRATURE, abs=EXACT)
 
 
+def test_fewer_than_s_others_enumerated():
+    q = np.array([1.0, 0.9, 0.5, 0.5, 0.2, 0.0])
+    found = np.empty(6)
+    for s in range(1, 7):
+        expected = np.zeros(6)
+        for happens in itertools.product((0, 1), repeat=6):
+            events = np.array(happens)
+            for i in range(6):
+                others = np.delete(np.where(events, q, 1 - q), i).prod()
+                # Both values of event i come by, with the same others.
+                expected[i] += others / 2 * (events.sum() - events[i] < s)
+        filling.kept(q, s, np.empty(8), found)
+        assert found == pytest.approx(expected, rel=EXACT, abs=EXACT)
+
+
 @pytest.mark.parametrize("s", [1, 2, 10, 60, 99])
 def test_priority_sums_to_its_size(s, size):
     # With s from 60 on the integral starts above zero; sizes this large have no exact twin.
@@ -92,9 +110,38 @@ def test_priority_sums_to_its_size(s, size):
 
 
 def test_priority_of_equal_weights_is_uniform(size):
-    d, s = size(2000, 60), size(300, 7)
-    found = inclusion(np.ones(d), s, design="priority")
-    assert found == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
+    d = size(2000, 60)
+    # From the second size on the integral starts above zero.
+    for s in (size(300, 7), size(400, 40)):
+        found = inclusion(np.ones(d), s, design="priority")
+        assert found == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
+
+
+def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
+    """No more and no less: the ends of the integral and of the law, by the inequalities named."""
+
+    def bernstein(mean, count):
+        return (count - mean) ** 2 / (2 * (mean + abs(count - mean) / 3))
+
+    seen = []
+
+    def recorded(q, s, law, out):
+        seen.append((q[0], len(law) - 1))
+        out[:] = 1.0
+
+    monkeypatch.setattr(filling, "kept", recorded)
+    d, s, panels, nodes = 2000, 300, 16, 16
+    inclusion(np.ones(d), s, design="priority")
+    assert len(seen) == panels * nodes
+    means, levels = d * np.array(seen).T[0], {level for _, level in seen}
+    # From the outermost nodes to the ends of the integral.
+    margin = (1 + np.polynomial.legendre.leggauss(nodes)[0][0]) / 2 / panels
+    margin *= np.ptp(means) / (1 - 2 * margin)
+    low, high = means.min() - margin, means.max() + margin
+    assert bernstein(low, s) == pytest.approx(40, rel=EXACT)
+    assert (high - s) ** 2 / (2 * high) == pytest.approx(40, rel=EXACT)
+    (level,) = levels
+    assert bernstein(high, level) >= 40 > bernstein(high, level - 1)
 
 
 def test_top_breaks_ties_by_index():

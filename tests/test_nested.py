@@ -154,6 +154,19 @@ def test_the_gram_route_declines_weights_that_cancel():
     assert nested.from_gram(A, target, np.arange(2)) is None
 
 
+def test_the_gram_route_asks_for_accuracy_of_every_prefix():
+    # Each loss in turn just above what the weights of its prefix ask for, and just below.
+    rng = np.random.default_rng(10)
+    L, c, norms = np.tril(rng.normal(size=(4, 4))) + 3 * np.eye(4), rng.normal(size=(4, 2)), [1, 2]
+    sizes = [np.abs(np.linalg.solve(L[:t, :t].T, c[:t])).sum(axis=0) for t in range(5)]
+    needed = tolerances.GRAM / tolerances.GRAM_LOSS * (np.array(sizes) + norms) ** 2
+    for place in np.ndindex(needed.shape):
+        for factor_, enough in ((1 + ROUNDING, True), (1 - ROUNDING, False)):
+            losses = 2 * needed
+            losses[place] = factor_ * needed[place]
+            assert nested._accurate(L, c, losses, np.array(norms)) == enough
+
+
 def test_scales_of_features_do_not_matter(size):
     A, y = tall(300, 6)
     expected = path(A, y, range(6))

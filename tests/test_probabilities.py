@@ -74,6 +74,8 @@ def test_leverage_is_its_definition(shape, ridge):
 
 def test_chi2_by_hand():
     assert probabilities.chi2([1, 1], [1, 0]) == np.inf
+    assert probabilities.chi2([1, 1, 1], [1, 1, 0]) == np.inf
+    assert probabilities.chi2([3], [2]) == 0.0
     assert probabilities.chi2([2, 0], [1, 1]) == 1.0
     assert probabilities.chi2([1, 3], [1, 3]) == 0.0
 
@@ -85,6 +87,7 @@ def test_chi2_by_hand():
         (lambda: probabilities.squared([0.0]), "w must have an entry > 0"),
         (lambda: probabilities.squared([np.nan]), r"w\[0\] = nan"),
         (lambda: probabilities.uniform(0), "d must be at least 1"),
+        (lambda: probabilities.data_free(np.zeros((2, 2))), "w must have an entry > 0; all 2 are"),
         (lambda: probabilities.leverage([[0.0]]), "A must have an entry that is not zero"),
         (lambda: probabilities.leverage([[1.0]], -1), r"ridge must lie in \[0, inf\]"),
         (lambda: probabilities.from_scores([1, -1]), r"scores\[1\] = -1"),
@@ -96,3 +99,12 @@ def test_chi2_by_hand():
 def test_bad_input(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8)])
+def test_leverage_counts_no_direction_that_rounding_made(shape):
+    rng = np.random.default_rng(5)
+    A = rng.normal(size=(shape[0], 3)) @ rng.normal(size=(3, shape[1]))
+    basis = np.linalg.svd(A)[2][:3]
+    expected = (basis**2).sum(axis=0) / 3
+    np.testing.assert_allclose(probabilities.leverage(A), expected, rtol=EXACT)

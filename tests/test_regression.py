@@ -284,6 +284,7 @@ def test_inputs_are_not_changed():
         (lambda: gradient_flow(X, Y[:, None], [1.0, 2.0]), ValueError, r"w0 .* \(2, 1\)"),
         (lambda: gradient_flow(scipy.sparse.coo_array(X), Y), TypeError, "'coo'"),
         (lambda: gradient_flow(X * 1e160, Y), ValueError, "X must have its largest entry in"),
+        (lambda: gradient_flow(-X * 1e160, Y), ValueError, "X must have its largest entry in"),
         (lambda: gradient_flow(X, Y * 1e-160), ValueError, "y must .* rescale y"),
         (lambda: gradient_flow(X, Y, time=-1.0), ValueError, "time must be >= 0; got -1.0"),
         (lambda: gradient_flow(X, Y, time=[1.0, np.nan]), ValueError, "time .* got nan"),

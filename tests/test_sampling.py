@@ -1,4 +1,4 @@
-"""Draws and masks: the same variates followed by slow twins, sure properties, edges, errors."""
+"""Draws and masks: sure properties, edges, errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from test_inclusion import cases
 
 from lth_sketch import _blocks, _designs
 from lth_sketch.kernels import draws
-from lth_sketch.probabilities import inclusion
 from lth_sketch.sampling import draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
@@ -26,76 +25,6 @@ def blocks(monkeypatch):
     """Blocks so short that a few weights fill several of them."""
     monkeypatch.setattr(_blocks, "BLOCK", 4)
     monkeypatch.setattr(_designs, "BATCH", 3)
-
-
-# --- exact: the same variates, followed by a slow twin --------------------------------------------
-
-
-@given(cases(max_size=30), st.integers(1, 9), st.integers(0, 99))
-def test_draws_replayed_in_numpy(case, block, seed):
-    p, s = case
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
-        patch.setattr(_designs, "BATCH", 3)
-        v = reference.replayed_uniforms(len(p), np.random.default_rng(seed), block)
-        pi = reference.inclusion_by_filling(p, s)
-        indices, weights = draw(p, s, design="poisson", rng=seed)
-        assert indices.tolist() == np.flatnonzero(v <= pi).tolist()
-        assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
-
-        ranks = p / v
-        order = np.sort(np.argsort(-ranks, kind="stable")[:s])
-        tau = -np.sort(-ranks)[s] if s < np.count_nonzero(p) else 0.0
-        indices, weights = draw(p, s, design="priority", rng=seed)
-        assert indices.tolist() == order.tolist()
-        assert weights == pytest.approx(np.maximum(1.0, tau / p[order]), rel=EXACT)
-
-        counts = reference.replayed_counts(p, 3 * s, np.random.default_rng(seed), block, 3)
-        indices, weights = draw(p, 3 * s, rng=seed)
-        assert indices.tolist() == np.flatnonzero(counts).tolist()
-        assert weights == pytest.approx(
-            counts[indices] / (3 * s * (p[indices] / p.sum())), rel=EXACT
-        )
-
-        indices, weights = draw(p, s, design="top")
-        assert (indices.tolist(), weights.tolist()) == (reference.top_set(p, s), [1.0] * s)
-
-
-@given(cases(max_size=8))
-def test_systematic_law_enumerated(case):
-    """Every interval of starts: the kernel's sets have the first and second order of the twin."""
-    p, s = case
-    pi = reference.inclusion_by_filling(p, s)
-    found = _blocks.survey(p)
-    # All are kept at any threshold that the least of them reaches.
-    tau = _blocks.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
-    indices, weights = np.empty(s, np.int64), np.empty(s)
-    pairs, expected = np.zeros((2, len(p), len(p)))
-    start = 0.0
-    for kept, chance in reference.systematic_sets(pi):
-        expected[np.ix_(kept, kept)] += chance
-        if chance > EXACT:
-            phase = int((1 - (start + chance / 2)) * draws.UNIT)
-            draws.systematic(p, tau, phase, 0, indices, weights)
-            assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
-            pairs[np.ix_(indices, indices)] += chance
-        start += chance
-    assert pairs == pytest.approx(expected, abs=EXACT)
-    assert pairs.diagonal() == pytest.approx(inclusion(p, s, design="systematic"), abs=EXACT)
-
-
-@given(cases(max_size=40), st.integers(1, 9), st.integers(0, 99))
-def test_systematic_counts_every_stretch_within_one(case, block, seed):
-    p, s = case
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
-        indices, weights = draw(p, s, design="systematic", rng=seed)
-    pi = reference.inclusion_by_filling(p, s)
-    kept = np.bincount(indices, minlength=len(p))
-    assert len(np.unique(indices)) == s
-    assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
-    ends = np.concatenate([[0], np.cumsum(kept - pi)])
-    assert np.ptp(ends) < 1 + EXACT
 
 
 # --- what holds for every draw --------------------------------------------------------------------
@@ -156,6 +85,8 @@ def test_same_bits_for_any_number_of_threads(design, single, size):
             again = masks(p[:40], 7, 30, design=design, rng=10, n_jobs=n_jobs)
             assert (again != rows).nnz == 0
     assert ones[1].dtype == rows.dtype == p.dtype
+    # As scipy has it: no wider than the indices ask for.
+    assert rows.indices.dtype == rows.indptr.dtype == np.int32
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -267,6 +198,28 @@ def test_three_hundred_orders_of_magnitude(design, blocks):
         assert design not in FIXED or np.count_nonzero(found) == s
 
 
+@pytest.mark.parametrize("exponent", [-945, -1000])
+def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
+    """The steps are those of weights of order one, down to where 1 / tau would overflow."""
+    plain, tiny = np.array([4.0, 3, 1, 2, 2]), np.ldexp([0.0, 3, 1, 2, 2], exponent)
+    tiny[0] = 2.0**-200
+    for seed in range(9):
+        found, expected = (draw(p, 3, design="systematic", rng=seed) for p in (tiny, plain))
+        assert [x.tolist() for x in found] == [x.tolist() for x in expected]
+    found, expected = (masks(p, 3, 10, design="systematic", rng=1) for p in (tiny, plain))
+    assert found.toarray().tolist() == expected.toarray().tolist()
+
+
+def test_a_block_that_fails_leaves_no_other_waiting():
+    def work(b, place):
+        if b == 0:
+            raise ZeroDivisionError
+        place(1)
+
+    with pytest.raises(ZeroDivisionError):
+        _blocks.chain(work, 4, 2)
+
+
 def test_systematic_starts_make_up_for_rounding():
     """A walk longer or shorter than s units still completes s of them, from every start."""
     rng = np.random.default_rng(22)
@@ -312,7 +265,17 @@ def test_equal_ranks_keep_exactly_s(monkeypatch):
             indices, weights = draw(p, s, design="priority", rng=0)
             assert indices.tolist() == reference.top_set(p, s)
             assert weights.tolist() == [1.0] * s
-        assert (np.diff(masks(p, s, 2, design="priority", rng=0).indptr) == s).all()
+        rows = masks(p, s, 2, design="priority", rng=0)
+        assert rows.indices.tolist() == reference.top_set(p, s) * 2
+        assert rows.data.tolist() == [1.0] * (2 * s)
+
+
+def test_an_entry_at_the_cap_is_kept_at_any_uniform(monkeypatch):
+    # With v = 1 the rank is p itself: the threshold is reached, not passed.
+    monkeypatch.setattr(_designs, "_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
+    assert mask([2.0, 1.0, 1.0], 2, design="poisson", rng=0).tolist() == [1, 0, 0]
+    rows = masks([2.0, 1.0, 1.0], 2, 2, design="poisson", rng=0)
+    assert rows.toarray().tolist() == [[1, 0, 0]] * 2
 
 
 BAD = [

@@ -1,0 +1,275 @@
+"""Mistakes met in public code, and wrong constants, put into our own sources word for word."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mutants.rooms import ROOT
+
+
+class Fault(NamedTuple):
+    """A mistake: the text that it takes the place of occurs exactly once in the file."""
+
+    name: str
+    path: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """What identifies it among the results of all runs."""
+        return f"{self.name}: {self.path}, {self.before} -> {self.after}"
+
+    @property
+    def source(self) -> str:
+        """The file with the mistake in it.
+
+        Raises
+        ------
+        ValueError
+            If the text to be replaced does not occur exactly once.
+        """
+        text = (ROOT / self.path).read_text()
+        if text.count(self.before) != 1:
+            raise ValueError(
+                f"{self.path} must hold {self.before!r} exactly once, for the fault "
+                f"{self.name!r}; it does {text.count(self.before)} times; mend mutants/faults.py"
+            )
+        return text.replace(self.before, self.after)
+
+
+def _fault(name: str, path: str, before: str, after: str, *tests: str) -> Fault:
+    files = tuple(f"tests/test_{test}.py" for test in tests)
+    return Fault(name, f"lth_sketch/{path}", before, after, files)
+
+
+_CAPPED = "np.minimum(1.0, found.p / _blocks.threshold(found, s))"
+_ALL_TIES = "result[ties[: kept - int(result.sum())]] = True"
+_TOPPED_UP = "keep[np.flatnonzero(ranks == tau)[:missing]] = True"
+_SHUFFLED = "generator.permutation(x.ravel()).reshape(x.shape)"
+
+FAULTS = (
+    # --- rescaling ---
+    _fault(
+        "n / c in place of 1 / (s p)",
+        "kernels/draws.py",
+        "weights[k] = scratch.counts[k] * share / np.float64(p[i])",
+        "weights[k] = scratch.counts[k] * share * len(p)",
+        "sampling_replayed",
+        "sampling",
+    ),
+    _fault(
+        "1 / (s p) after priority sampling, one draw",
+        "_designs.py",
+        "return _listed(found, tau, np.array([s]), lambda _: keep, threads)",
+        "return _listed(found, found.total / s, np.array([s]), lambda _: keep, threads)",
+        "sampling_replayed",
+        "sampling",
+        "sampling_laws",
+    ),
+    _fault(
+        "1 / (s p) after priority sampling, blocks",
+        "_designs.py",
+        "return _listed(found, tau, counts, keep, threads)\n\n\ndef _priority_rows",
+        "return _listed(found, found.total / s, counts, keep, threads)\n\n\ndef _priority_rows",
+        "sampling_replayed",
+        "sampling",
+        "sampling_laws",
+    ),
+    _fault(
+        "1 / (s p) after priority sampling, rows",
+        "_designs.py",
+        "draws.listed_rows(p, keep, taus, *output)",
+        "draws.listed_rows(p, keep, np.full(len(taus), found.total / s), *output)",
+        "sampling_replayed",
+        "sampling",
+        "sampling_laws",
+    ),
+    # --- inclusion probabilities ---
+    _fault(
+        "inclusions not capped at 1",
+        "_inclusion.py",
+        _CAPPED,
+        "s * found.p / found.total",
+        "inclusion",
+    ),
+    _fault(
+        "inclusions capped, not refilled",
+        "_inclusion.py",
+        _CAPPED,
+        "np.minimum(1.0, s * found.p / found.total)",
+        "inclusion",
+    ),
+    _fault(
+        "threshold not refilled",
+        "_blocks.py",
+        "while found.largest >= tau:",
+        "while False:",
+        "sampling_replayed",
+        "sampling",
+    ),
+    _fault(
+        "weights of sure entries below 1",
+        "kernels/draws.py",
+        "weights[k] = max(1.0, tau / np.float64(p[indices[k]]))",
+        "weights[k] = tau / np.float64(p[indices[k]])",
+        "sampling_replayed",
+        "sampling",
+    ),
+    # --- ties ---
+    _fault(
+        "ties all kept by a draw",
+        "_designs.py",
+        _TOPPED_UP,
+        "keep[ranks == tau] = True",
+        "sampling_replayed",
+        "sampling",
+    ),
+    _fault("ties all lost by a draw", "_designs.py", _TOPPED_UP, "pass", "sampling_replayed"),
+    _fault(
+        "ties all kept by select",
+        "pruning/selection.py",
+        _ALL_TIES,
+        "result[ties] = True",
+        "pruning_selection",
+    ),
+    _fault(
+        "ties all lost by select", "pruning/selection.py", _ALL_TIES, "pass", "pruning_selection"
+    ),
+    # --- the control by shuffle ---
+    _fault(
+        "a shuffle that returns its input",
+        "pruning/layers.py",
+        _SHUFFLED,
+        "x + 0",
+        "pruning_selection",
+    ),
+    _fault(
+        "a shuffle of the rows alone",
+        "pruning/layers.py",
+        _SHUFFLED,
+        "generator.permutation(x)",
+        "pruning_selection",
+    ),
+    # --- precision ---
+    _fault(
+        "probabilities normalised in float32",
+        "validation.py",
+        "raw /= raw.max()",
+        "raw = (raw / raw.max()).astype(np.float32).astype(np.float64)",
+        "probabilities",
+    ),
+    _fault(
+        "weights summed in float32",
+        "kernels/filling.py",
+        "total += float(front[i])",
+        "total = float(np.float32(total) + np.float32(front[i]))",
+        "sampling_replayed",
+        "sampling",
+        "inclusion",
+    ),
+    _fault(
+        "rests summed in float32",
+        "kernels/filling.py",
+        "rest += np.float64(p[i]) if below else 0.0",
+        "rest = float(np.float32(rest) + np.float32(p[i])) if below else rest",
+        "sampling_replayed",
+        "sampling",
+        "inclusion",
+    ),
+    _fault(
+        "running sums in float32",
+        "kernels/draws.py",
+        "total += np.float64(p[GROUP * g + i])",
+        "total = float(np.float32(total) + np.float32(p[GROUP * g + i]))",
+        "sampling_replayed",
+        "sampling",
+    ),
+    # --- statements ---
+    _fault(
+        "S2 without its subtracted norm",
+        "single_draw.py",
+        "self.uncentred - product.norm2 / product.total**2",
+        "self.uncentred",
+        "moments",
+    ),
+    _fault(
+        "S3 without its subtracted norm",
+        "moments/draws.py",
+        "max(0.0, 1.0 - product.norm2 / product.total**2) / draws",
+        "1.0 / draws",
+        "moments",
+    ),
+    _fault(
+        "S4 with the wrong sign",
+        "moments/designs.py",
+        "(1.0 - pi[kept])",
+        "(1.0 + pi[kept])",
+        "moments_designs",
+    ),
+    _fault(
+        "S5 with systematic errors not centred",
+        "kernels/designs.py",
+        "first[i] * inverse[i] - 1.0",
+        "first[i] * inverse[i]",
+        "moments_designs",
+    ),
+    _fault(
+        "S7 without padding",
+        "moments/sketches.py",
+        "order = max(2, 1 << (product.d - 1).bit_length())",
+        "order = max(2, product.d)",
+        "sketches",
+    ),
+    _fault(
+        "B3 with a quarter of its deviation",
+        "bounds/draws.py",
+        "span * np.sqrt(-np.log(delta) / (2.0 * s))",
+        "span * np.sqrt(-np.log(delta) / (32.0 * s))",
+        "bounds",
+    ),
+    _fault(
+        "B4 without its linear term",
+        "bounds/draws.py",
+        " + draw.M * L / (3.0 * s)",
+        "",
+        "bounds",
+    ),
+    _fault(
+        "priority bound with s for s - 1",
+        "bounds/designs.py",
+        "np.divide(off_diagonal, draws - 1.0,",
+        "np.divide(off_diagonal, draws,",
+        "bounds_designs",
+    ),
+    # --- training and scores ---
+    _fault(
+        "ridge penalty squared",
+        "regression/maskfits.py",
+        "np.square(np.sqrt(self.penalty) / sizes)",
+        "np.square(self.penalty / sizes)",
+        "fit_masks",
+    ),
+    _fault(
+        "ridge penalty not scaled with the mask",
+        "regression/maskfits.py",
+        "sizes = self.norms[features] * m\n",
+        "sizes = self.norms[features]\n",
+        "fit_masks",
+    ),
+    _fault(
+        "training that starts from zero",
+        "regression/problem.py",
+        "residual = self._factor.C - A @ start",
+        "residual = self._factor.C",
+        "regression",
+    ),
+    _fault(
+        "GraSP with the wrong sign",
+        "pruning/scores.py",
+        "return _by_mask(weights, _normal(data, gradient))",
+        "return -_by_mask(weights, _normal(data, gradient))",
+        "pruning",
+    ),
+)

@@ -1,0 +1,46 @@
+"""The table by room, and every survivor with its line before and after."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mutants.campaign import Campaign, score
+from mutants.equivalent import REASONS
+from mutants.sample import Mutant, change
+
+COLUMNS = ("room", "mutants", "drawn", "killed", "timed out", "equivalent", "survived", "score")
+
+
+def summary(found: Campaign, seed: int) -> str:
+    """Return the report as Markdown."""
+    killed = len(found.faults) - found.living_faults
+    lines = [f"Seeded faults: {killed} of {len(found.faults)} killed.", ""]
+    for fault, result in found.faults.items():
+        if result.outcome == "survived":
+            lines.append(f"- survived: {fault.name}")
+    lines += [f"Sample, seed {seed}:", "", _cells(COLUMNS), "|---" + "|---:" * 7 + "|"]
+    for room, population in found.populations.items():
+        lines.append(_row(room, population, found.tally(room)))
+    lines.append(_row("all", sum(found.populations.values()), found.tally()))
+    for outcome in ("survived", "equivalent"):
+        lines += ["", f"{outcome.capitalize()}:", ""]
+        for mutant, result in found.mutants.items():
+            if result.outcome == outcome:
+                lines.append(_described(mutant))
+    return "\n".join(lines)
+
+
+def _described(mutant: Mutant) -> str:
+    before, after = change(mutant)
+    reason = REASONS.get((mutant.path, before, after))
+    text = f"- `{mutant.path}:{mutant.line}`: `{before}` becomes `{after}`"
+    return f"{text}: {reason}" if reason else text
+
+
+def _row(room: str, population: int, tally: Counter[str]) -> str:
+    counts = (tally[outcome] for outcome in COLUMNS[3:7])
+    return _cells((room, population, tally.total(), *counts, f"{score(tally):.1%}"))
+
+
+def _cells(values: tuple[object, ...]) -> str:
+    return f"| {' | '.join(map(str, values))} |"

@@ -1,0 +1,58 @@
+"""Which tests answer for which file: a mutant must die by its own module's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+# Room -> file of it, below lth_sketch/ -> its tests, below tests/. Its doctests come with them.
+ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
+    "moments": {
+        "moments/draws.py": ("moments",),
+        "moments/designs.py": ("moments_designs",),
+        "moments/sketches.py": ("sketches",),
+    },
+    "bounds": {
+        "bounds/designs.py": ("bounds_designs",),
+        "bounds/draws.py": ("bounds",),
+        "bounds/independence.py": ("bounds_independence",),
+        "bounds/spectral.py": ("bounds_spectral",),
+        "bounds/training.py": ("bounds_training",),
+        "bounds/worst_cases.py": ("bounds_worst_cases",),
+        "single_draw.py": ("bounds", "moments"),
+    },
+    "probabilities": {
+        "probabilities.py": ("probabilities",),
+        "_inclusion.py": ("inclusion",),
+    },
+    "sampling": {
+        "sampling.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "_designs.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "_blocks.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
+    },
+    "regression": {
+        "regression/maskfits.py": ("fit_masks",),
+        "regression/nested.py": ("nested",),
+        "regression/problem.py": ("regression", "fit_masks", "nested"),
+        "regression/training.py": ("regression",),
+    },
+    "kernels": {
+        "kernels/designs.py": ("moments_designs",),
+        "kernels/draws.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "kernels/errors.py": ("montecarlo", "montecarlo_designs"),
+        "kernels/filling.py": ("sampling_replayed", "sampling", "inclusion"),
+        "kernels/norms.py": ("product",),
+        "kernels/regression.py": ("fit_masks", "nested"),
+        "kernels/transforms.py": ("sketches",),
+    },
+}
+
+
+def files(room: str) -> dict[Path, tuple[str, ...]]:
+    """Files of a room, relative to the root, and the arguments that make pytest run their tests."""
+    found = {}
+    for name, tests in ROOMS[room].items():
+        path = Path("lth_sketch", name)
+        found[path] = (*(f"tests/test_{test}.py" for test in tests), path.as_posix())
+    return found
