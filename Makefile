@@ -43,9 +43,9 @@ coverage: $(VENV)/.test
 notebook: $(VENV)/.test
 	MPLBACKEND=Agg $(RUN) docs/notebooks/pruning_is_sketching.py
 
-# Tests and doctests of what needs PyTorch.
+# Tests and doctests of what needs PyTorch: small networks, which threads only make wait.
 test-networks: $(VENV)/.networks
-	$(RUN) -m pytest -q tests/networks lth_sketch/networks
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q tests/networks lth_sketch/networks
 
 # Nothing may be refuted, whatever the seed.
 verify-seeds: $(VENV)/.test
