@@ -11,6 +11,8 @@ from experiments.figures import collapse, networks, tangent_kernel
 from figures import gallery, publish
 from figures.tables import Table
 from lth_sketch import datasets
+from lth_sketch.networks.statements import NETWORKS
+from lth_sketch.statements import REGISTER
 
 
 def publish_all(
@@ -35,7 +37,7 @@ def publish_all(
     for script in (tangent_kernel, networks, collapse):
         made = publish.render(script, tables[script.NAME])
         shown = list(trained.values()) if script is networks else described
-        entry = publish.entry(script, made, shown, size, seed)
+        entry = publish.entry(script, made, shown, size, seed, (*REGISTER, *NETWORKS))
         entry["versions"]["torch"] = version("torch")
         entries.append(entry)
         files.update({f"{script.NAME}.{kind}": content for kind, content in made.items()})

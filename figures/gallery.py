@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -72,9 +72,15 @@ SCRIPTS: tuple[Script, ...] = (
 )
 
 
-def shown(script: Script) -> list[Statement]:
-    """Return the statements of the register that a figure shows."""
-    return [statement for statement in REGISTER if statement.label in script.SHOWS]
+def shown(script: Script, register: Iterable[Statement] = REGISTER) -> dict[str, list[str]]:
+    """Return the claims of a register that a figure shows, once each, under their labels."""
+    claims: dict[str, list[str]] = {}
+    for statement in register:
+        if statement.label in script.SHOWS:
+            found = claims.setdefault(statement.label, [])
+            if statement.claim not in found:
+                found.append(statement.claim)
+    return claims
 
 
 def generator(seed: int, figure: str, data: str) -> np.random.Generator:

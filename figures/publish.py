@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from string import Template
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from figures import panels
 from figures.gallery import Script, shown
 from figures.tables import Table, digest, distinct, to_csv
+from lth_sketch.statements import REGISTER, Statement
 
 PAGE = Path(__file__).with_name("page.html")
 PACKAGES = ("numpy", "scipy", "numba", "matplotlib", "scikit-learn", "lth_sketch")
@@ -55,6 +56,7 @@ def entry(
     data: Sequence[Mapping[str, Any]],
     size: str,
     seed: int,
+    register: Iterable[Statement] = REGISTER,
 ) -> dict[str, Any]:
     """Return what the manifest and the page say about one figure."""
     return {
@@ -62,7 +64,7 @@ def entry(
         "title": script.TITLE,
         "caption": script.CAPTION,
         "shows": list(script.SHOWS),
-        "statements": [{"label": s.label, "claim": s.claim} for s in shown(script)],
+        "claims": shown(script, register),
         "files": {kind: f"{script.NAME}.{kind}" for kind in sorted(files)},
         "seed": seed,
         "size": size,
@@ -116,8 +118,9 @@ def _section(item: Mapping[str, Any]) -> str:
         f"<dt>{key}</dt><dd>{html.escape(value)}</dd>" for key, value in facts.items()
     )
     claims = "\n".join(
-        f"<li><strong>{html.escape(claim['label'])}</strong> {html.escape(claim['claim'])}</li>"
-        for claim in item["statements"]
+        f"<li><strong>{html.escape(label)}</strong> {html.escape(claim)}</li>"
+        for label, found in item["claims"].items()
+        for claim in found
     )
     paragraphs = html.escape(item["caption"]).splitlines()
     caption = "\n".join(f'<p class="caption">{paragraph}</p>' for paragraph in paragraphs)

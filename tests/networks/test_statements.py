@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.figures import tangent_kernel
+from figures import gallery
 from lth_sketch import cli, datasets, verify
 from lth_sketch.networks.statements import NETWORKS, PRODUCTS
 from lth_sketch.statements import REGISTER
@@ -38,6 +40,15 @@ def test_every_statement_says_what_it_is():
         assert statement.figure, statement.label
         if statement.status == "bound":
             assert statement.trivial is not None, statement.label
+
+
+def test_n1_and_n2_are_shown_with_their_claims():
+    for statement in OWN:
+        assert statement.figure == tangent_kernel.NAME
+        claims = gallery.shown(tangent_kernel, (*REGISTER, *NETWORKS))
+        assert statement.claim in claims[statement.label]
+    listed = [claim for found in claims.values() for claim in found]
+    assert len(listed) == len(set(listed))
 
 
 def test_n1_and_n2_are_certified():
