@@ -27,6 +27,18 @@ EQUIVALENT = (
     ),
     Equivalent(
         "lth_sketch/_designs.py",
+        "if len(found.sums) > 1:",
+        "if len(found.sums) != 1:",
+        "there is a block at least",
+    ),
+    Equivalent(
+        "lth_sketch/_designs.py",
+        "starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])",
+        "starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[: 1])",
+        "without indices the weights are not written",
+    ),
+    Equivalent(
+        "lth_sketch/_designs.py",
         "if s == found.nonzero:",
         "if s >= found.nonzero:",
         "larger sizes have been refused",

@@ -138,6 +138,7 @@ def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
     margin = (1 + np.polynomial.legendre.leggauss(nodes)[0][0]) / 2 / panels
     margin *= np.ptp(means) / (1 - 2 * margin)
     low, high = means.min() - margin, means.max() + margin
+    assert low < s < high
     assert bernstein(low, s) == pytest.approx(40, rel=EXACT)
     assert (high - s) ** 2 / (2 * high) == pytest.approx(40, rel=EXACT)
     (level,) = levels

@@ -246,3 +246,16 @@ def test_shapes_and_ends(design):
 def test_bad_input(design, p, s, error, text):
     with pytest.raises(error, match=text):
         getattr(moments, design)(Product([[3.0, 4.0, 0.0]], [1.0, 1.0, 1.0]), p, s)
+
+
+def test_priority_integrates_from_exp_minus_80_to_exp_minus_40():
+    """No more and no less: the ends of the integral, by Bernstein's inequality."""
+    d, s = 2000, 300
+    stop, nodes, shares = designs._quadrature(np.full(d, 1 / d), s)
+    start = stop - shares.sum()
+    assert start < nodes[0] < nodes[-1] < stop
+    assert start < s < stop
+    # z equal terms of d happen on average.
+    for z, exponent in ((start, 80), (stop, 40)):
+        gap = abs(z - s)
+        assert gap**2 / (2 * (z - z**2 / d + gap / 3)) == pytest.approx(exponent, rel=QUADRATURE)

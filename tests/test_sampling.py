@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import numpy as np
 import pytest
 import reference
@@ -211,9 +213,13 @@ def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
 
 
 def test_a_block_that_fails_leaves_no_other_waiting():
+    waiting = Event()
+
     def work(b, place):
         if b == 0:
+            waiting.wait()
             raise ZeroDivisionError
+        waiting.set()
         place(1)
 
     with pytest.raises(ZeroDivisionError):
