@@ -35,7 +35,6 @@ def run() -> list[Row]:
 def _compare(d: int) -> list[Row]:
     p = np.random.default_rng(0).random(d)
     p /= p.sum()
-    repeats = 3 if d <= LIMIT else 1
     floor = seconds(p.sum)
     rows = []
     for density in DENSITIES:
@@ -44,7 +43,7 @@ def _compare(d: int) -> list[Row]:
         taken = {}
         for design in DESIGNS:
             call = functools.partial(draw, p, s, design=design, rng=1)
-            taken[design] = seconds(call, repeats)
+            taken[design] = seconds(call, repeats=3)
             note = f"{taken[design] / d * 1e9:.2f} ns a weight, {_traced(call, p)}"
             rows.append(Row(task, design, "p.sum(), the floor", floor / taken[design], note))
         rows += _rivals(p, s, task, taken)
