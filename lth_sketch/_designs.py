@@ -19,8 +19,6 @@ BATCH = 1024
 SMALL, LIFT = 2.0**-900, 2.0**256
 _NO_INDICES = np.empty(0, np.int64)
 
-Outputs = Callable[[int], tuple[Integers, Array]]
-
 
 class Output(NamedTuple):
     """Where rows are written: row t from ``starts[t]`` to ``starts[t + 1]``."""
@@ -45,22 +43,6 @@ def rewound(rng: np.random.Generator) -> Iterator[None]:
     state = rng.bit_generator.state
     yield
     rng.bit_generator.state = state
-
-
-def _filled(
-    p: Array, counts: Integers, fill: Callable[[range, Outputs], None], threads: int
-) -> tuple[Integers, Array]:
-    """Make room for so many indices from each block of p, and let a pass write them."""
-    ends = np.cumsum(counts)
-    indices = np.empty(ends[-1], np.int64)
-    weights = np.empty(ends[-1], p.dtype)
-
-    def outputs(b: int) -> tuple[Integers, Array]:
-        place = slice(ends[b] - counts[b], ends[b])
-        return indices[place], weights[place]
-
-    _blocks.share(lambda part: fill(part, outputs), len(ends), threads)
-    return indices, weights
 
 
 # --- with replacement ---------------------------------------------------------------------------
@@ -135,15 +117,21 @@ def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
 def _listed(
     found: Survey, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
 ) -> tuple[Integers, Array]:
-    blocks = _blocks.spans(len(found.p))
+    """List what ``keep(b)`` marks in each block, with the weights ``max(1, tau / p)``."""
+    p = found.p
+    blocks = _blocks.spans(len(p))
+    ends = np.cumsum(counts)
+    indices = np.empty(ends[-1], np.int64)
+    weights = np.empty(ends[-1], p.dtype)
 
-    def fill(part: range, outputs: Outputs) -> None:
+    def fill(part: range) -> None:
         for b in part:
-            indices, weights = outputs(b)
-            draws.listed(keep(b), blocks[b].start, indices)
-            draws.inverted(found.p, tau, indices, weights)
+            place = slice(ends[b] - counts[b], ends[b])
+            draws.listed(keep(b), blocks[b].start, indices[place])
+            draws.inverted(p, tau, indices[place], weights[place])
 
-    return _filled(found.p, counts, fill, threads)
+    _blocks.share(fill, len(ends), threads)
+    return indices, weights
 
 
 def _poisson(

@@ -64,6 +64,19 @@ def running(p: Array, sums: Floats) -> None:
 
 
 @compiled
+def advance(
+    sums: Floats, targets: Floats, groups: Unsigned, k: np.uint64, end: np.uint64, g: np.uint64
+) -> np.uint64:
+    """Merge the targets from k up to `end`, from group `g` on; return the group of the last."""
+    while k < end:
+        groups[k] = g
+        before = np.uint64(sums[g] <= targets[k])
+        g += before
+        k += ONE - before
+    return g
+
+
+@compiled
 def merge(sums: Floats, targets: Floats, groups: Unsigned, g: np.uint64) -> np.uint64:
     """Write the first group whose sum is above each of the ascending targets, `g` or later.
 
@@ -82,17 +95,8 @@ def merge(sums: Floats, targets: Floats, groups: Unsigned, g: np.uint64) -> np.u
         h += behind
         k += ONE - before
         other += ONE - behind
-    while k < middle:
-        groups[k] = g
-        before = np.uint64(sums[g] <= targets[k])
-        g += before
-        k += ONE - before
-    while other < end:
-        groups[other] = h
-        behind = np.uint64(sums[h] <= targets[other])
-        h += behind
-        other += ONE - behind
-    return h
+    advance(sums, targets, groups, k, middle, g)
+    return advance(sums, targets, groups, other, end, h)
 
 
 @compiled
