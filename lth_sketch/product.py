@@ -102,10 +102,14 @@ class Product:
 
     @property
     def value(self) -> Array:
-        """AB, (q,) or (q, r), float32 when both factors are, accumulated in float64."""
-        narrow = self.A.dtype == self.B.dtype == np.float32
+        """AB, (q,) or (q, r), float32 when both factors are, accumulated in float64.
+
+        Raises ValueError if an entry is too large for float32.
+        """
         result = self._value if self.B.ndim == 2 else self._value[:, 0]
-        return result.astype(np.float32 if narrow else np.float64)
+        if self.A.dtype == self.B.dtype == np.float32:
+            return validation.single("AB", result)
+        return result.copy()
 
     @cached_property
     def norm2(self) -> float:

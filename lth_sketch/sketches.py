@@ -65,7 +65,8 @@ def multiply(
         If entries are not real, a sparse format is neither CSR nor CSC, or `s` is no integer.
     ValueError
         If shapes do not fit, an entry that is read is not finite, `s` is below 1 or (for "srht")
-        above D, `p` is given for another method, or `method` is unknown.
+        above D, `p` is given for another method, `method` is unknown, or a float32 result would
+        overflow.
 
     Notes
     -----
@@ -110,11 +111,9 @@ def multiply(
         if not _finite(found):
             validation.matrix("A", left)
             validation.matrix("B", given, ndim=(1, 2))
-    narrow = left.dtype == given.dtype == np.float32
-    result = np.asarray(
-        found.toarray() if scipy.sparse.issparse(found) else found,
-        dtype=np.float32 if narrow else np.float64,
-    )
+    result = np.asarray(found.toarray() if scipy.sparse.issparse(found) else found)
+    if left.dtype == given.dtype == np.float32:
+        result = validation.single("the sketched product", result)
     return result if given.ndim == 2 else result[:, 0]
 
 

@@ -71,6 +71,23 @@ def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2, finite: bo
     return kind((data, value.indices, value.indptr), shape=value.shape)
 
 
+def single(name: str, result: Floats) -> Array:
+    """Return a result of float32 factors, summed in float64, in float32.
+
+    Raises
+    ------
+    ValueError
+        If an entry is too large for float32.
+    """
+    largest, limit = float(np.abs(result).max(initial=0.0)), float(np.finfo(np.float32).max)
+    if largest > limit:
+        raise ValueError(
+            f"{name} has an entry of size {largest:.3g}, which leaves float32 (at most "
+            f"{limit:.3g}); pass a factor in float64, and the result is float64"
+        )
+    return result.astype(np.float32)
+
+
 def vector(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Array:
     """Return a real, finite vector of `size` entries (any, but at least one, by default)."""
     result = array(name, value, ndim=1)

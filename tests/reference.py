@@ -7,13 +7,18 @@ import numpy as np
 import scipy.integrate
 import scipy.linalg
 
+
+def wide(M):
+    """The same numbers in float64, in rows, whatever the form they come in."""
+    return np.array(M, dtype=float, order="C")
+
+
 # --- product, moments, bounds: draws with replacement ------------------------------------------
 
 
 def squared_error(A, B, mask):
     """||A diag(mask) B - AB||_F^2 by the definition."""
-    B = np.asarray(B, dtype=float).reshape(len(B), -1)
-    A = np.asarray(A, dtype=float)
+    A, B = wide(A), wide(B).reshape(len(B), -1)
     return float(np.sum((A @ np.diag(mask) @ B - A @ B) ** 2))
 
 
@@ -31,6 +36,7 @@ def replacement_masks(p, s):
 def replacement_law(A, B, p, s):
     """Masks, probabilities and errors in units of the total term norm, every outcome."""
     masks, chances = zip(*replacement_masks(p, s), strict=True)
+    A, B = wide(A), wide(B)
     left = np.abs(A).max()
     right = np.abs(B).max()
     total = total_norm(A / left, B / right)
@@ -40,7 +46,7 @@ def replacement_law(A, B, p, s):
 
 def total_norm(A, B):
     """U: the sum of ||A_i|| ||B_i||."""
-    B = np.asarray(B, dtype=float).reshape(len(B), -1)
+    A, B = wide(A), wide(B).reshape(len(B), -1)
     return sum(
         math.sqrt(sum(a * a for a in A[:, i])) * math.sqrt(sum(b * b for b in B[i]))
         for i in range(len(B))
@@ -265,7 +271,7 @@ def priority_inclusion(p, s):
 
 def nearest_least_squares(X, y, w0, cutoff=1e-11):
     """The least-squares weights nearest to w0, by the pseudoinverse."""
-    return w0 + np.linalg.pinv(X, rcond=cutoff) @ (y - X @ w0)
+    return w0 + np.linalg.pinv(wide(X), rcond=cutoff) @ (y - X @ w0)
 
 
 def descended(X, y, w0, mask, rate, steps):
@@ -303,6 +309,7 @@ def ridged(X, y, w0, mask, penalty):
 
 def prefix_losses(X, y, order, cutoff=1e-11):
     """Least squares on every prefix of the features, each from scratch."""
+    X, y = wide(X), wide(y)
     norms = np.linalg.norm(X, axis=0)
     A = X / np.where(norms > 0, norms, 1.0)
     losses = []

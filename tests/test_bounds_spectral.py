@@ -19,11 +19,11 @@ RIDGES = st.sampled_from([0.0, 1e-3, 0.1, 1.0, 100.0])
 
 @st.composite
 def kernels(draw):
-    """Data A, a draw that covers its columns, and a ridge on the scale of A A^T."""
-    A = draw(products(max_d=4, max_exponent=0)).A
-    product = Product(A, np.ones(A.shape[1]))
-    p = draw(draws(product))
-    return A, p, draw(RIDGES) * np.linalg.norm(A, 2) ** 2
+    """Data, their numbers A, a draw that covers the columns, and a ridge on the scale of A A^T."""
+    data = draw(products(max_d=4, max_exponent=0)).A
+    p = draw(draws(Product(data, np.ones(data.shape[1]))))
+    A = reference.wide(data)
+    return data, A, p, draw(RIDGES) * np.linalg.norm(A, 2) ** 2
 
 
 def noise(A, m, ridge):
@@ -37,9 +37,9 @@ def noise(A, m, ridge):
 
 @given(kernels(), st.integers(1, 3), st.floats(0.001, 0.999))
 def test_the_spectral_bound_holds_for_the_exact_law(case, s, delta):
-    A, p, ridge = case
+    X, A, p, ridge = case
     masks, chances = enumerate_masks(p, s)
-    limit = bounds.spectral(A, p, s, delta, ridge=ridge)
+    limit = bounds.spectral(X, p, s, delta, ridge=ridge)
     errors = np.array([noise(A, m, ridge) for m in masks])
     assert chances[errors > limit * (1 + QUADRATURE)].sum() <= delta
     order = np.argsort(errors)
@@ -50,7 +50,7 @@ def test_the_spectral_bound_holds_for_the_exact_law(case, s, delta):
 @given(kernels(), st.integers(1, 10**6), st.floats(0.001, 0.999))
 def test_the_spectral_bound_solves_bernstein(case, s, delta):
     """The tail at the bound is delta, with v by definition and an L that is one."""
-    A, p, ridge = case
+    X, A, p, ridge = case
     half = reference.whitener(A, ridge) if ridge else np.eye(len(A))
     L, v = reference.kernel_noise(half @ A, p)
     ratio = np.divide(np.sum((half @ A) ** 2, axis=0), p, out=np.zeros_like(p), where=p > 0)
@@ -58,7 +58,7 @@ def test_the_spectral_bound_solves_bernstein(case, s, delta):
     assume(not ((sigma > 1e-16 * sigma[0]) & (sigma < QUADRATURE * sigma[0])).any())
     rho = int((sigma > QUADRATURE * sigma[0]).sum())
     assert ratio.max() * (1 + EXACT) >= L
-    t = bounds.spectral(A, p, s, delta, ridge=ridge)
+    t = bounds.spectral(X, p, s, delta, ridge=ridge)
     exponent = s * t**2 / 2 / (v + ratio.max() * t / 3)
     np.testing.assert_allclose(exponent, np.log(2 * rho / delta), rtol=QUADRATURE)
 
@@ -66,13 +66,13 @@ def test_the_spectral_bound_solves_bernstein(case, s, delta):
 @given(kernels(), st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_leverage_scores_need_no_more_than_the_effective_dimension(case, eps, delta):
     """The closed form of B5 for p_i in proportion to the ridge leverage scores."""
-    A, _, ridge = case
+    X, A, _, ridge = case
     assume(ridge > 0)
     scores = np.sum((reference.whitener(A, ridge) @ A) ** 2, axis=0)
     log = np.log(2 * np.linalg.matrix_rank(A) / delta)
     s = int(np.ceil(2 * scores.sum() * (1 + eps / 3) * log / eps**2))
-    p = probabilities.leverage(A, ridge)
-    assert bounds.spectral(A, p, s, delta, ridge=ridge) <= eps * (1 + EXACT)
+    p = probabilities.leverage(X, ridge)
+    assert bounds.spectral(X, p, s, delta, ridge=ridge) <= eps * (1 + EXACT)
 
 
 def test_spectral_on_tall_wide_sparse_and_scaled_data():
@@ -94,7 +94,7 @@ def test_spectral_on_tall_wide_sparse_and_scaled_data():
 @given(kernels(), st.data())
 def test_training_under_every_mask_stays_within_the_bound(case, data):
     """E4 with the eps of each mask: it is sure, not likely."""
-    A, p, ridge = case
+    X, A, p, ridge = case
     assume(ridge > 0)
     n = len(A) * data.draw(st.integers(1, 3))
     y = np.reshape(data.draw(st.lists(st.integers(-9, 9), min_size=n, max_size=n)), (len(A), -1))
@@ -106,7 +106,7 @@ def test_training_under_every_mask_stays_within_the_bound(case, data):
     for m in masks:
         eps = noise(A, m, ridge)
         moved = np.linalg.norm(A @ reference.ridged(A, y, start, np.sqrt(m), ridge) - fit)
-        limit = bounds.retrained(eps, A, y, penalty=ridge)
+        limit = bounds.retrained(eps, X, y, penalty=ridge)
         assert moved <= limit * (1 + EXACT) + EXACT * np.linalg.norm(y)
         if 0 < eps < 1 and limit > 0:
             tightest = max(tightest, float(moved / limit))

@@ -174,7 +174,7 @@ AMOUNTS = {
 @pytest.mark.parametrize("kind", AMOUNTS)
 @given(product=products(max_exponent=3), data=st.data())
 def test_displacement_holds(kind, product, data):
-    X = product.A
+    X = reference.wide(product.A)
     n = product.q * data.draw(st.integers(1, 3))
     entries = st.lists(st.integers(-9, 9), min_size=n, max_size=n)
     r0 = np.reshape(data.draw(entries), (product.q, -1)).astype(float)
@@ -183,7 +183,7 @@ def test_displacement_holds(kind, product, data):
     assume(not ((sigma > 1e-16 * sigma[0]) & (sigma < QUADRATURE * sigma[0])).any())
     sigma = sigma[sigma > QUADRATURE * sigma[0]]
     delta, arguments = moves(X, r0, kind, data.draw(AMOUNTS[kind]))
-    limit = bounds.displacement(X, r0, kind, **arguments)
+    limit = bounds.displacement(product.A, r0, kind, **arguments)
     size = np.linalg.norm(r0)
     assert np.linalg.norm(delta) <= limit * (1 + QUADRATURE)
     # The table of the theory page.
@@ -201,12 +201,12 @@ def test_displacement_holds(kind, product, data):
 @given(product=products(max_exponent=3), data=st.data())
 def test_displacement_is_attained(kind, product, data):
     """By the worst of the left singular vectors."""
-    X = product.A
+    X = reference.wide(product.A)
     U, sigma, _ = np.linalg.svd(X, full_matrices=False)
     assume(not ((sigma > 1e-16 * sigma[0]) & (sigma < 1e-3 * sigma[0])).any())
     amount = data.draw(AMOUNTS[kind])
     delta, arguments = moves(X, U, kind, amount)
-    limits = bounds.displacement(X, U[:, 0], kind, **arguments)
+    limits = bounds.displacement(product.A, U[:, 0], kind, **arguments)
     np.testing.assert_allclose(
         np.linalg.norm(delta, axis=0).max(), limits, rtol=QUADRATURE, atol=EXACT / sigma[0]
     )

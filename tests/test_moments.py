@@ -56,7 +56,8 @@ def test_top_is_the_removed_part(product, data):
     for s in range(1, product.d + 1):
         masks, _ = enumerate_masks(p, s, "top")
         got = moments.top(product, p, s)
-        scaled = Product(product.A / np.abs(product.A).max(), product.B / np.abs(product.B).max())
+        A, B = reference.wide(product.A), reference.wide(product.B)
+        scaled = Product(A / np.abs(A).max(), B / np.abs(B).max())
         direct = squared_errors(scaled, masks)[0] / scaled.total**2
         assert abs(got / product.total**2 - direct) <= EXACT
         assert masks.sum() == s

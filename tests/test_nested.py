@@ -47,6 +47,7 @@ def test_dependent_features_change_no_loss():
 
 def kappa(X):
     """Condition number of the features in unit norm: that of their spans."""
+    X = reference.wide(X)
     norms = np.linalg.norm(X, axis=0)
     sigma = np.linalg.svd(X[:, norms > 0] / norms[norms > 0], compute_uv=False)
     kept = sigma[sigma > 1e-11 * sigma[0]]
@@ -60,7 +61,7 @@ def test_every_prefix_is_a_fit_of_its_own(case, repeats, data):
     order = np.array(data.draw(st.permutations(range(A.shape[1]))))
     assume(kappa(A) < 1e7)
     expected = reference.prefix_losses(A, y, order)
-    off = ROUNDING * kappa(A) * np.sum(y**2)
+    off = ROUNDING * kappa(A) * np.sum(reference.wide(y) ** 2)
     for found in (path(A, y, order), Problem(A, y, case.w0).path(order)):
         assert found.shape == expected.shape
         np.testing.assert_allclose(found, expected, rtol=0, atol=off)
@@ -72,7 +73,10 @@ def test_ill_conditioned_features_that_fit_exactly(case, data):
     order = np.array(data.draw(st.permutations(range(case.X.shape[1]))))
     found = path(case.X, case.y, order)
     full = len(case.X) if len(case.X) < len(order) else len(order)
-    assert (found[full - 1 :] <= (ROUNDING * kappa(case.X) * np.linalg.norm(case.y)) ** 2).all()
+    assert (
+        found[full - 1 :]
+        <= (ROUNDING * kappa(case.X) * np.linalg.norm(reference.wide(case.y))) ** 2
+    ).all()
 
 
 def test_the_last_loss_of_an_exact_fit_does_not_drown_in_the_first():

@@ -29,6 +29,7 @@ def problems(draw):
 
 def scaled(X, y, w):
     """The problem in units in which X and w are of size one, and what its scores scale with."""
+    X, w = reference.wide(X), reference.wide(w)
     a, b = np.abs(X).max(), np.abs(w).max()
     return X / a, y / (a * b), w / b, a, b
 
@@ -48,19 +49,21 @@ def row_scaled(w, i, c):
 
 @given(products())
 def test_scores_without_targets_by_their_definitions(product):
-    X, w = product.A, product.B
+    X, w = reference.wide(product.A), reference.wide(product.B)
     rows, features = columns(w), X.T
     scale = np.abs(w).max() * product.d
     size = np.abs(w).max()
     direct = size * np.array([np.linalg.norm(row / size) for row in rows])
-    np.testing.assert_allclose(pruning.magnitude(w), direct, rtol=EXACT)
-    np.testing.assert_array_equal(pruning.synflow(w), [np.abs(row).sum() for row in rows])
+    np.testing.assert_allclose(pruning.magnitude(product.B), direct, rtol=EXACT)
+    np.testing.assert_array_equal(pruning.synflow(product.B), [np.abs(row).sum() for row in rows])
     # SynFlow: what the removal of a row takes away from R, which is linear in each |w_ik|.
     flow = [np.abs(w).sum() - np.abs(np.delete(w, i, axis=0)).sum() for i in range(product.d)]
-    np.testing.assert_allclose(pruning.synflow(w), flow, rtol=0, atol=EXACT * scale * product.r)
+    np.testing.assert_allclose(
+        pruning.synflow(product.B), flow, rtol=0, atol=EXACT * scale * product.r
+    )
     sizes = [np.linalg.norm(x / np.abs(X).max()) * np.abs(X).max() for x in features]
-    np.testing.assert_allclose(pruning.sketch(X, w), direct * sizes, rtol=EXACT)
-    np.testing.assert_array_equal(pruning.leverage(X, 0.5), probabilities.leverage(X, 0.5))
+    np.testing.assert_allclose(pruning.sketch(product.A, product.B), direct * sizes, rtol=EXACT)
+    np.testing.assert_array_equal(pruning.leverage(product.A, 0.5), probabilities.leverage(X, 0.5))
 
 
 @given(problems())
@@ -308,7 +311,7 @@ def test_R1_the_largest_beat_the_draw_for_random_signs():
 
 @given(products(max_d=4, max_r=1, max_exponent=0), st.integers(1, 4))
 def test_R1_errors_are_those_of_all_signs(product, s):
-    X, sizes = product.A, np.abs(columns(product.B)[:, 0])
+    X, sizes = reference.wide(product.A), np.abs(reference.wide(product.B).ravel())
     s = min(s, product.d)
     scores = pruning.sketch(X, sizes)
     draw, top = incoherent_errors(X, sizes, scores, s)

@@ -48,7 +48,7 @@ def test_flow_to_the_end_is_least_squares_nearest_to_the_start(case):
 
 @given(problems())
 def test_weights_never_leave_the_start_in_the_null_space(case):
-    sigma, Vt = np.linalg.svd(case.X)[1:]
+    sigma, Vt = np.linalg.svd(reference.wide(case.X))[1:]
     null = Vt[np.count_nonzero(sigma > 1e-11 * sigma[0]) :]
     for w in (
         gradient_flow(case.X, case.y, case.w0),
@@ -196,7 +196,7 @@ def test_loss_is_the_sum_of_squares(case):
 @given(problems())
 def test_singular_values_and_rank(case):
     problem = Problem(case.X, case.y)
-    sigma = np.linalg.svd(case.X, compute_uv=False)
+    sigma = np.linalg.svd(reference.wide(case.X), compute_uv=False)
     kept = sigma[sigma > 1e-11 * sigma[0]]
     assert problem.rank == len(kept)
     np.testing.assert_allclose(problem.singular_values, kept, rtol=0, atol=ROUNDING * sigma[0])

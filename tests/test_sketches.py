@@ -189,6 +189,13 @@ def test_float32_in_and_out_float64_between(method):
     assert sketches.multiply(A, B.astype(float), 20, method=method, rng=5).dtype == np.float64
 
 
+def test_a_result_too_large_for_float32_is_refused():
+    A, B = np.full((2, 3), 1e25, np.float32), np.full(3, 1e25, np.float32)
+    with pytest.raises(ValueError, match=r"sketched product has an entry of size 3e\+50.*float64"):
+        sketches.multiply(A, B, 2, rng=0)
+    np.testing.assert_allclose(sketches.multiply(A.astype(float), B, 2, rng=0), 3e50, rtol=SINGLE)
+
+
 def test_sampling_is_the_mask():
     """S1: the same seed gives the product with the mask of `sampling.mask`."""
     A, B = factors()

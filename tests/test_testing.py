@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
+import scipy.sparse
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
@@ -40,11 +41,33 @@ def test_strategies_give_what_fits(product, data):
         lambda product: product.coherence > product.d - 0.01 and product.d > 2,
         lambda product: product.total > 1e80,
         lambda product: product.total < 1e-80,
+        lambda product: product.A.dtype == product.B.dtype == np.float32,
+        lambda product: product.A.dtype != product.B.dtype,
+        # Squares that leave float32.
+        lambda product: product.A.dtype == np.float32 and product.column_norms.max() > 1e25,
+        lambda product: product.A.strides[1] < 0 and product.B.strides[-1] > product.B.itemsize,
+        lambda product: min(product.A.shape) > 1 and product.A.flags.f_contiguous,
+        lambda product: not product.A.flags.writeable,
     ],
 )
 def test_strategies_reach_the_hard_cases(case):
     # Reaching it is the point, not the smallest such product.
     find(products(), case, settings=settings(phases=[Phase.generate], max_examples=5000))
+
+
+@given(products(sparse=True))
+def test_forms_change_no_number(product):
+    A, B = (
+        M.toarray() if scipy.sparse.issparse(M) else reference.wide(M)
+        for M in (product.A, product.B)
+    )
+    assert product.term_norms == pytest.approx(Product(A, B).term_norms, rel=EXACT)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_sparse_factors_when_asked_for(kind):
+    found = find(products(sparse=True), lambda product: getattr(product.B, "format", "") == kind)
+    assert found.total > 0
 
 
 @given(products(max_d=3), st.data(), st.integers(1, 3))

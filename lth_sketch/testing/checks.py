@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 
@@ -179,8 +180,14 @@ def worst_case(bound: Claim, measure: Claim, budget: int = 500, *, max_s: int = 
 
 def _where(product: Product, p: npt.ArrayLike, s: int) -> str:
     """Return a case in words that can be typed in again."""
-    A, B, drawn = (np.asarray(array).tolist() for array in (product.A, product.B, p))
+    A, B, drawn = (_typed(array) for array in (product.A, product.B, p))
     return f"for A = {A}, B = {B}, p = {drawn}, s = {s}"
+
+
+def _typed(values: Any) -> str:
+    """Return an array in words: a list, and the dtype where it is not float64."""
+    array = values.toarray() if scipy.sparse.issparse(values) else np.asarray(values)
+    return str(array.tolist()) + ("" if array.dtype == np.float64 else f" in {array.dtype}")
 
 
 def _law(product: Product, p: npt.ArrayLike, s: int, design: str) -> tuple[Floats, Floats, Floats]:

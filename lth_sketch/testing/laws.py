@@ -8,6 +8,7 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 from scipy.special import gammaln
 
 from lth_sketch import validation
@@ -79,8 +80,11 @@ def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
     >>> print(squared_errors(Product([[3.0, 4.0]], [1.0, 1.0]), [[2, 0], [1, 1]]))
     [1. 0.]
     """
-    A = np.asarray(product.A, dtype=np.float64)
-    B = np.asarray(product.B, dtype=np.float64).reshape(product.d, -1)
+    A, B = (
+        np.asarray(M.toarray() if scipy.sparse.issparse(M) else M, dtype=np.float64)
+        for M in (product.A, product.B)
+    )
+    B = B.reshape(product.d, -1)
     gaps = validation.array("masks", masks, ndim=2) - 1.0
     errors = np.einsum("ji,ni,ik->njk", A, gaps, B)
     return np.asarray(np.einsum("njk,njk->n", errors, errors))

@@ -9,27 +9,29 @@ import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
 
+from lth_sketch.testing import forms
 from lth_sketch.tolerances import ROUNDING
-from lth_sketch.validation import Floats
+from lth_sketch.validation import Array, Floats
 
 
 class LeastSquares(NamedTuple):
     """Data, targets, initial weights, and the condition number of the nonzero singular values."""
 
-    X: Floats
-    y: Floats
-    w0: Floats
+    X: Array
+    y: Array
+    w0: Array
     condition: float
 
     @property
     def sigma(self) -> float:
         """The largest singular value."""
-        return float(np.linalg.norm(self.X, 2))
+        return float(np.linalg.norm(self.X.astype(np.float64), 2))
 
     @property
     def size(self) -> float:
         """What the rounding of residuals is relative to."""
-        return float(np.linalg.norm(self.y) + self.sigma * np.linalg.norm(self.w0))
+        targets = np.linalg.norm(self.y.astype(np.float64))
+        return float(targets + self.sigma * np.linalg.norm(self.w0))
 
 
 @st.composite
@@ -44,6 +46,8 @@ def problems(
 ) -> LeastSquares:
     """Tall, wide, one row; dependent, repeated and zero columns; exact fits; ill-conditioned.
 
+    Arrays are in rows or columns, with strides of any sign, or read-only; X and y are float32 in
+    part of the cases in which that holds all their digits. w0 is float64, and so are weights then.
     Entries of the first kind are small integers, so that dependence is exact; the second kind has
     singular values down to 1 / condition and targets that are fitted exactly.
 
@@ -93,6 +97,8 @@ def problems(
         y, w0 = y[:, 0], w0[:, 0]
     sigma = np.linalg.svd(X, compute_uv=False)
     kept = sigma[sigma > ROUNDING * sigma[0]]
+    X, y = (draw(forms.exact(M)) for M in (X, y))
+    X, y, w0 = (draw(forms.arrays(M)) for M in (X, y, w0))
     return LeastSquares(X, y, w0, float(kept[0] / kept[-1]))
 
 

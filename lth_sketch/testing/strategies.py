@@ -9,6 +9,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from lth_sketch.product import Product
+from lth_sketch.testing import forms
 from lth_sketch.validation import Floats
 
 
@@ -20,8 +21,11 @@ def products(
     max_q: int = 4,
     max_r: int = 3,
     max_exponent: int = 60,
+    sparse: bool = False,
 ) -> Product:
     """Products with ties, zero, duplicated and cancelling terms, rank one, heavy tails, any scale.
+
+    Each factor is float64 or float32, in rows or columns, with strides of any sign, or read-only.
 
     Parameters
     ----------
@@ -30,7 +34,10 @@ def products(
     max_d, max_q, max_r : int
         Largest inner dimension, rows of A and columns of B.
     max_exponent : int
-        Each factor is multiplied by a power of ten within ``+-max_exponent``.
+        Each factor is multiplied by a power of ten within ``+-max_exponent``, and within what its
+        dtype holds.
+    sparse : bool
+        Whether a matrix may be CSR or CSC too.
 
     Returns
     -------
@@ -52,9 +59,9 @@ def products(
         # Without what is zero: a counterexample that does not need it shrinks to small shapes.
         A, B = A[:, live], B[:, live]
         A, B = A[A.any(axis=1)], B[B.any(axis=1)]
-    exponents = st.integers(-max_exponent, max_exponent)
     B = B[0] if vector else B.T
-    return Product(A * 10.0 ** draw(exponents), B * 10.0 ** draw(exponents))
+    A, B = (draw(forms.scaled(M, max_exponent)) for M in (A, B))
+    return Product(*(draw(forms.arrays(M, sparse=sparse)) for M in (A, B)))
 
 
 @st.composite

@@ -70,7 +70,7 @@ def test_masks_do_not_depend_on_the_number_of_threads():
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("kind", ["connected", "convolutions"])
-def test_masks_of_every_score_and_design_are_those_of_one_thread(score, kind):
+def test_masks_are_the_same_for_any_number_of_threads_and_on_any_device(score, kind):
     """Float32 gradients would differ in their last bits, and the draws of SNIP with them."""
     torch.manual_seed(0)
     if kind == "connected":
@@ -87,10 +87,12 @@ def test_masks_of_every_score_and_design_are_those_of_one_thread(score, kind):
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10),
         )  # fmt: skip
     X = X[:16] if score == "sketch" else X
+    machines = [("cpu", 1), ("cpu", 2), *([("cuda", 1)] if torch.cuda.is_available() else [])]
     threads, found = torch.get_num_threads(), []
     try:
-        for count in (1, 2):
+        for device, count in machines:
             torch.set_num_threads(count)
+            net.to(device)
             scores = networks.scores(net, score, X, np.arange(len(X)) % 10, rng=0)
             found.append([
                 networks.vector(networks.find(
@@ -101,7 +103,8 @@ def test_masks_of_every_score_and_design_are_those_of_one_thread(score, kind):
             ])  # fmt: skip
     finally:
         torch.set_num_threads(threads)
-    np.testing.assert_array_equal(*found)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 @pytest.mark.large
