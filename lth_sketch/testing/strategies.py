@@ -93,12 +93,6 @@ def probabilities(draw: st.DrawFn, product: Product) -> Floats:
     return np.asarray(raw / raw.sum())
 
 
-def _rank_one(draw: st.DrawFn, rows: Floats) -> Floats:
-    """Return multiples of the first row, the first of them that row itself."""
-    factors = draw(st.tuples(*[_FLOATS] * (len(rows) - 1)))
-    return np.outer((1.0, *factors), rows[0])
-
-
 def _factor(draw: st.DrawFn, rows: int, max_rows: int, d: int, max_d: int) -> Floats:
     """Draw a (rows, d) array: small integers (ties, zeros), floats, rank one, or heavy tails.
 
