@@ -38,12 +38,12 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "regression/training.py": ("regression",),
     },
     "kernels": {
-        "kernels/designs.py": ("moments_designs",),
-        "kernels/draws.py": ("sampling_replayed", "sampling", "sampling_laws"),
-        "kernels/errors.py": ("montecarlo", "montecarlo_designs"),
-        "kernels/filling.py": ("sampling_replayed", "sampling", "inclusion"),
-        "kernels/norms.py": ("product",),
-        "kernels/regression.py": ("fit_masks", "nested"),
+        "kernels/designs.py": ("kernels", "moments_designs"),
+        "kernels/draws.py": ("kernels", "sampling_replayed", "sampling", "sampling_laws"),
+        "kernels/errors.py": ("kernels", "montecarlo", "montecarlo_designs"),
+        "kernels/filling.py": ("kernels", "sampling_replayed", "sampling", "inclusion"),
+        "kernels/norms.py": ("kernels", "product"),
+        "kernels/regression.py": ("kernels", "fit_masks", "nested"),
         "kernels/transforms.py": ("sketches",),
     },
 }

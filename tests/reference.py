@@ -307,6 +307,20 @@ def ridged(X, y, w0, mask, penalty):
     return (mask * (w0 + step).T).T
 
 
+def dropped_cholesky(H, features, ridge, threshold):
+    """Positions kept and the factor, feature by feature: each column of L from those before."""
+    kept, L = [], np.zeros((0, 0))
+    for i, feature in enumerate(features):
+        column = [H[feature, features[j]] for j in kept]
+        row = scipy.linalg.solve_triangular(L, column, lower=True) if kept else np.zeros(0)
+        diagonal = H[feature, feature] + ridge[i]
+        pivot = diagonal - row @ row
+        if pivot > threshold * diagonal:
+            L = np.block([[L, np.zeros((len(L), 1))], [row, np.sqrt(pivot)]])
+            kept.append(i)
+    return kept, L
+
+
 def prefix_losses(X, y, order, cutoff=1e-11):
     """Least squares on every prefix of the features, each from scratch."""
     X, y = wide(X), wide(y)
@@ -356,6 +370,21 @@ def priority_variances(p, s):
                         chance *= one if j in above else 1 - one
                     variances[i] += inverse_square_integral(chance.coef, low, high) / p[i]
     return variances
+
+
+def number_of_events(q):
+    """The law of the number of independent events, from none to all."""
+    law = np.ones(1)
+    for chance in q:
+        law = np.convolve(law, [1 - chance, chance])
+    return law
+
+
+def priority_integrand(p, gains, s, z):
+    """S5 (c) at x = 1 / z: the law of the others anew for each entry."""
+    q = np.minimum(1.0, p * z)
+    chances = [number_of_events(np.delete(q, i))[s:].sum() for i in range(len(p))]
+    return sum(g * c for g, c, x in zip(gains, chances, q, strict=True) if x < 1) / z**2
 
 
 def inverse_square_integral(coefficients, low, high):
