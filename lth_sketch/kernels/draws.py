@@ -58,9 +58,9 @@ def running(p: Array, sums: Floats) -> None:
         sums[half + g] = group_sum(p, half + g)
     for g in range(2 * half, len(sums) - 1):
         sums[g] = group_sum(p, g)
-    for g in range(1, len(sums) - 1):
-        sums[g] += sums[g - 1]
     sums[-1] = np.inf
+    for g in range(1, len(sums)):
+        sums[g] += sums[g - 1]
 
 
 @compiled
