@@ -117,6 +117,140 @@ EQUIVALENT = (
         "low, grid = 0, np.append(2 + np.arange((most - 1).bit_length(), dtype=np.int64), most)",
         "any first grid finds the same least number; only speed",
     ),
+    Equivalent(
+        "lth_sketch/kernels/designs.py",
+        "law = np.empty(d + 2)",
+        "law = np.empty(d * 2)",
+        "scratch at least as long, for d is at least 2",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "half = (len(sums) - 1) // 2",
+        "half = (len(sums) - 1) // 3",
+        "any groups may be summed side by side: the same sums; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "half = (len(sums) - 1) // 2",
+        "half = (len(sums) - 1) >> 2",
+        "any groups may be summed side by side: the same sums; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "for g in range(2 * half, len(sums) - 1):",
+        "for g in range(2 & half, len(sums) - 1):",
+        "groups that are summed already get the same sum again; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "k += ONE - before",
+        "k += ONE ^ before",
+        "`before` is 0 or 1",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "other, h = middle, g + np.uint64(np.searchsorted(sums[g:], "
+        'targets[middle], side="right"))',
+        "other, h = middle, g & np.uint64(np.searchsorted(sums[g:], "
+        'targets[middle], side="right"))',
+        "from an earlier group the merge steps on to the same one; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "while k < middle and other < end:",
+        "while k < middle and other == end:",
+        "`advance` merges what this loop leaves; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "while k < middle and other < end:",
+        "while k < middle and other > end:",
+        "`advance` merges what this loop leaves; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "while done < draws:",
+        "while done != draws:",
+        "the last batch ends with the draws",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "for j in range(GROUP - 1):",
+        "for j in range(GROUP + 1):",
+        "a whole group sums to more than its targets, and no entry comes after `end`",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "for j in range(GROUP - 1):",
+        "for j in range(GROUP | 1):",
+        "a whole group sums to more than its targets, and no entry comes after `end`",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/errors.py",
+        "i = table[int(u * len(table))]",
+        "i = table[int(u / len(table))]",
+        "always the first place: the search goes on from there to the same entry; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/errors.py",
+        "while capped < d and p[order[capped]] >= tau:",
+        "while capped != d and p[order[capped]] >= tau:",
+        "it counts up to d one by one",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "TILE = 1 << 13",
+        "TILE = 1 + 13",
+        "every column has the same sum in tiles of any width; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "TILE = 1 << 13",
+        "TILE = 1 ** 13",
+        "every column has the same sum in tiles of any width; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "for j in range(0, q - q % ABREAST, ABREAST):",
+        "for j in range(0, q ^ q % ABREAST, ABREAST):",
+        "either takes away the last three bits of q",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "value = np.float64(A[j + k, i])",
+        "value = np.float64(A[j | k, i])",
+        "j is a multiple of eight, and k below",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])",
+        "y, z = np.float64(A[i + 2, k]), np.float64(A[i | 3, k])",
+        "i is a multiple of four",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i + 4] - x[i + 5],",
+        "x[i | 4] - x[i + 5],",
+        "i is a multiple of eight",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i + 6] - x[i + 7],",
+        "x[i + 6] - x[i | 7],",
+        "i is a multiple of eight",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "low, high = x[first : first + half], x[first + half : first + 2 * half]",
+        "low, high = x[first : first | half], x[first + half : first + 2 * half]",
+        "`first` is a multiple of twice `half`, a power of two",
+    ),
+    Equivalent(
+        "lth_sketch/regression/problem.py",
+        "odd = (z > 1.0) & (k % 2 == 1)",
+        "odd = (z > 1.0) & (k % 2 >= 1)",
+        "a remainder by two is 0 or 1",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

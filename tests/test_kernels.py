@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import reference
@@ -259,6 +261,24 @@ def test_errors_of_systematic_samples_replayed(d):
 
 
 # --- moments --------------------------------------------------------------------------------------
+
+
+def test_a_walk_over_starts_loses_no_digit():
+    """Two entries at a time; one of weight 1e14 comes and goes, and what it was added to stays."""
+    rng = np.random.default_rng(6)
+    C, first = rng.normal(size=(7, 3)), np.array([1, 0, 0, 0, 1, 0, 0])
+    inverse = np.array([2.0, 3.0, 1e14, 1.5, 4.0, 1.0, 2.5])
+    order = np.array([0, 4, 1, 2, 5, 3])
+    lengths = np.array([0.3, 0.1, 0.0, 1e-28, 0.2, 0.15, 0.25])
+    expected, kept = 0.0, first.copy()
+    for length, i in zip(lengths, [*order, None], strict=True):
+        parts = np.concatenate([-C, (kept * inverse)[:, None] * C])
+        expected += length * sum(math.fsum(column) ** 2 for column in parts.T)
+        if i is not None:
+            kept[[i, i + 1]] += [-1, 1]
+    assert designs.systematic(C, inverse, first, order, lengths) == pytest.approx(
+        expected, rel=EXACT
+    )
 
 
 @pytest.mark.parametrize(("d", "s"), [(3, 2), (12, 5), (70, 2), (70, 6), (70, 60)])
