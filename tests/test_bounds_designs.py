@@ -71,6 +71,16 @@ def test_minimax_equalises_the_features(w, s, alpha):
     assert worst < (alpha * np.linalg.norm(w)) ** 2 / s
 
 
+def test_minimax_of_many_weights_in_any_order():
+    """Weights so far apart that the s largest of them all but have their places."""
+    rng = np.random.default_rng(1)
+    for s in range(1, 60):
+        w = 10.0 ** rng.permutation(np.linspace(-30, 30, 60))
+        worst, pi = bounds.poisson_minimax(w, s)
+        assert pi.sum() == pytest.approx(s, rel=EXACT)
+        np.testing.assert_allclose(pi, 1 / (1 + (np.sqrt(worst) / w) ** 2), rtol=EXACT)
+
+
 @given(weights, st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_no_other_inclusions_have_a_smaller_worst_case(w, s, seed):
     w = np.array(w)

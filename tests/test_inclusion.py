@@ -46,6 +46,14 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
     assert found.nonzero == np.count_nonzero(p)
 
 
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_weights_are_scaled_beyond_the_bounds_only(zero):
+    for end in (_blocks.SMALLEST, _blocks.LARGEST):
+        assert _blocks.survey(np.array([end, zero])).largest == end
+    for beyond in (_blocks.SMALLEST / 2, _blocks.LARGEST * 2):
+        assert _blocks.survey(np.array([beyond, zero])).largest == 0.5
+
+
 def test_capping_refills():
     # Capping alone would keep 1 + 2/3 + 1/3: an index too few.
     assert inclusion([4, 2, 1, 1], 3, design="poisson") == pytest.approx([1, 1, 0.5, 0.5])

@@ -307,6 +307,16 @@ def test_bad_input_is_named(call, error, text):
         call()
 
 
+@pytest.mark.parametrize("end", [1e-140, 1e140])
+def test_scales_of_the_data_end_where_the_error_says(end):
+    A, beyond = np.eye(2), np.nextafter(end, end**2)
+    for X_end, y_end in ((end * A, A[0]), (A, end * A[0]), (-end * A, A[0])):
+        gradient_flow(X_end, y_end)
+    for X_beyond, y_beyond, name in ((beyond * A, A[0], "X"), (A, -beyond * A[0], "y")):
+        with pytest.raises(ValueError, match=f"{name} must have its largest .*1e-140, 1e\\+140"):
+            gradient_flow(X_beyond, y_beyond)
+
+
 def test_the_limit_of_the_rate_is_that_of_the_masked_features():
     gradient_descent(X, Y, rate=1.9, steps=1, mask=[1, 0])
     with pytest.raises(ValueError, match=r"= 2 "):

@@ -105,7 +105,7 @@ def poisson_minimax(w: npt.ArrayLike, s: int, alpha: float = 1.0) -> PoissonMini
     if np.count_nonzero(sizes) <= s:
         return PoissonMinimax(0.0, (sizes > 0).astype(np.float64))
     # The sum falls in the root of c, from above s to below it between these two.
-    low = float(np.partition(sizes, -s - 1)[-s - 1]) / np.sqrt(s)
+    low = float(np.sort(sizes)[-s - 1]) / np.sqrt(s)
     high = float(np.linalg.norm(sizes)) / np.sqrt(s)
 
     def excess(log_root: float) -> float:
