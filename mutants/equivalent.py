@@ -251,6 +251,30 @@ EQUIVALENT = (
         "odd = (z > 1.0) & (k % 2 >= 1)",
         "a remainder by two is 0 or 1",
     ),
+    Equivalent(
+        "lth_sketch/_blocks.py",
+        "if threads == 1 or count == 1:",
+        "if threads == 1 or count != 1:",
+        "all blocks on one thread: the same bits; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/_blocks.py",
+        "parts = min(count, 4 * threads)",
+        "parts = min(count, 3 * threads)",
+        "other shares of the same blocks: the same bits; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/_designs.py",
+        "if len(found.sums) > 1:",
+        "if len(found.sums) >= 1:",
+        "a single block drawn by the route of many, which keeps the same; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/designs.py",
+        "while split < n and q[split] * law[need] >= (1.0 - q[split]) * law[need + 1]:",
+        "while split != n and q[split] * law[need] >= (1.0 - q[split]) * law[need + 1]:",
+        "it counts up to n one by one",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}
