@@ -275,6 +275,12 @@ EQUIVALENT = (
         "while split != n and q[split] * law[need] >= (1.0 - q[split]) * law[need + 1]:",
         "it counts up to n one by one",
     ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "inside += np.float64(p[min(start + np.uint64(j), final)])",
+        "inside += np.float64(p[min(start | np.uint64(j), final)])",
+        "`start` is a multiple of eight, and j below",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

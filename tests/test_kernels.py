@@ -15,6 +15,26 @@ from lth_sketch.tolerances import EXACT, SINGLE
 TOLERANCES = {np.float64: EXACT, np.float32: SINGLE}
 
 
+class Scripted:
+    """A stand-in for a Generator: what it answers is given."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def random(self):
+        return self.answers.pop(0)
+
+    standard_exponential = random
+
+    def standard_gamma(self, shape):
+        return self.answers.pop(0)
+
+
+def interpreted(kernel):
+    """The kernel in plain Python, whatever the JIT."""
+    return getattr(kernel, "py_func", kernel)
+
+
 # --- one pass over the weights --------------------------------------------------------------------
 
 
@@ -109,6 +129,16 @@ def test_draws_of_any_batch(d, batch, dtype):
     chosen = expected > 0
     shares = 0.75 * expected[chosen] / p[chosen].astype(float)
     np.testing.assert_allclose(weights, shares, TOLERANCES[dtype])
+
+
+def test_a_uniform_at_a_running_sum_draws_the_next_entry():
+    """Spacings of one each: the k-th uniform is the k-th running sum of equal weights."""
+    d = 2 * draws.GROUP
+    integers = np.empty((2, d), np.int64)
+    scratch = draws.Merge(np.empty(d), np.empty(d, np.uint64), np.empty(2), *integers)
+    rng = Scripted(*[1.0] * d)
+    found = interpreted(draws.multinomial)(np.ones(d), float(d), d - 1, rng, scratch)
+    assert scratch.positions[:found].tolist() == list(range(1, d))
 
 
 def test_lists_of_what_is_kept():
@@ -258,6 +288,49 @@ def test_errors_of_systematic_samples_replayed(d):
         points = starts[trial, s] + np.arange(s + 1)
         mask = np.bincount(np.searchsorted(ends[s], points), minlength=d) / pi[s]
         assert_errors(out[s, trial], np.sum((mask @ full - centre) ** 2))
+
+
+def test_uniforms_that_hit_an_end():
+    """An interval holds its lower end where entries are drawn, its upper end on a walk."""
+    full, one = np.full(4, 4), np.array([4])
+    out = np.full((1, 1), np.nan)
+    cumulative = np.array([0.25, 0.5, 0.75, np.inf])
+    interpreted(errors.replacement_errors)(
+        np.diag([1.0, 2, 4, 8]),
+        full,
+        np.array([1.0, 2, 4, 8]) / 4,
+        cumulative,
+        np.array([0]),
+        one,
+        Scripted(0.0, 0.25, 0.5, 0.75),
+        out,
+    )
+    assert out[0, 0] == 0.0
+    ends, weights = np.array([[0.5, 1.5, 2.0]]), np.array([[2.0, 1.0, 2.0]])
+    centre = np.array([2.0, 1.0, 0.0])
+    interpreted(errors.systematic_errors)(
+        np.eye(3), np.full(3, 3), centre, ends, weights, Scripted(0.5), out
+    )
+    assert out[0, 0] == 0.0
+
+
+def test_a_rank_at_the_threshold_is_kept():
+    """With v = 1 the rank is p itself, and the weight of an entry at the cap is 1."""
+    p, tau = np.array([0.5, 0.25, 0.25]), np.array([0.5])
+    out = np.full((1, 1), np.nan)
+    interpreted(errors.rank_errors)(
+        np.eye(3),
+        np.full(3, 3),
+        np.array([1.0, 0.0, 0.0]),
+        p,
+        np.arange(3),
+        tau,
+        0.5,
+        np.array([1]),
+        Scripted(0.0, 0.0, 0.0),
+        out,
+    )
+    assert out[0, 0] == 0.0
 
 
 # --- moments --------------------------------------------------------------------------------------

@@ -241,7 +241,7 @@ def steps(p: Array, tau: float) -> tuple[int, int]:
     scale = WHOLE / tau
     half = len(p) // 2
     # Two streams at a time: memory is fetched ahead of both.
-    front, back = p[:half], p[half : 2 * half]
+    front, back = p[:half], p[half:]
     last = int(min(np.float64(p[-1]) * scale, WHOLE)) if len(p) % 2 else 0
     low = last & LOW
     high = last >> HALF

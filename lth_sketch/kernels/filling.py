@@ -17,8 +17,8 @@ def survey(p: Array, bits: Array) -> tuple[float, int, int]:
     """
     half = len(p) // 2
     # Two streams at a time: memory is fetched ahead of both.
-    front, back = p[:half], p[half : 2 * half]
-    before, behind = bits[:half], bits[half : 2 * half]
+    front, back = p[:half], p[half:]
+    before, behind = bits[:half], bits[half:]
     total = 0.0
     largest = bits[-1]
     nonzero = 0
