@@ -281,6 +281,12 @@ EQUIVALENT = (
         "inside += np.float64(p[min(start | np.uint64(j), final)])",
         "`start` is a multiple of eight, and j below",
     ),
+    Equivalent(
+        "lth_sketch/regression/problem.py",
+        "logs = np.where(z < 1.0, np.log1p(-np.minimum(z, 1.0)), np.log(np.abs(z - 1.0)))",
+        "logs = np.where(z < 1.0, np.log1p(-np.minimum(z, 2.0)), np.log(np.abs(z - 1.0)))",
+        "from z = 1 on the other logarithm is taken",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

@@ -12,7 +12,7 @@ from hypothesis import given, target
 from hypothesis import strategies as st
 
 from lth_sketch import Product, bounds, moments, probabilities
-from lth_sketch.single_draw import SingleDraw
+from lth_sketch.single_draw import SingleDraw, _largest_distance
 from lth_sketch.testing import probabilities as draws
 from lth_sketch.testing import products
 from lth_sketch.tolerances import EXACT, PUBLISHED, ROUNDING
@@ -80,6 +80,16 @@ def test_the_sharp_diameter_is_the_largest_distance(product, data):
     direct = max(np.linalg.norm(x - y) for x in terms for y in terms)
     assert abs(law.D - direct) <= np.sqrt(EXACT) * law.R * 2**-6
     assert law.D <= 2 * law.R
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (5, 1), (4, 7)])
+def test_the_largest_distance_between_rows(shape):
+    """Long rows that point the same way are near; norms and angles both count."""
+    rng = np.random.default_rng(shape)
+    for scale in (1e-3, 1.0, 1e3) * 20:
+        rows, columns = (scale * (rng.normal(size=(n, 2)) + 1) for n in shape)
+        expected = max(np.linalg.norm(x - y) for x in rows for y in columns)
+        assert _largest_distance(rows, columns) == pytest.approx(expected, rel=EXACT)
 
 
 def test_the_diameter_in_blocks_and_beyond_its_budget(monkeypatch):

@@ -249,14 +249,18 @@ def test_bad_input(design, p, s, error, text):
         getattr(moments, design)(Product([[3.0, 4.0, 0.0]], [1.0, 1.0, 1.0]), p, s)
 
 
-def test_priority_integrates_from_exp_minus_80_to_exp_minus_40():
+@pytest.mark.parametrize("sure", [0, 3])
+def test_priority_integrates_from_exp_minus_80_to_exp_minus_40(sure):
     """No more and no less: the ends of the integral, by Bernstein's inequality."""
     d, s = 2000, 300
-    stop, nodes, shares = designs._quadrature(np.full(d, 1 / d), s)
+    q = np.where(np.arange(d) < sure, 0.1, (1 - 0.1 * sure) / (d - sure))
+    stop, nodes, shares = designs._quadrature(q, s)
     start = stop - shares.sum()
     assert start < nodes[0] < nodes[-1] < stop
-    assert start < s < stop
-    # z equal terms of d happen on average.
-    for z, exponent in ((start, 80), (stop, 40)):
-        gap = abs(z - s)
-        assert gap**2 / (2 * (z - z**2 / d + gap / 3)) == pytest.approx(exponent, rel=QUADRATURE)
+    # So many of equal terms happen on average beside the sure ones, fewer than s and more.
+    for z, exponent, side in ((start, 80, 1), (stop, 40, -1)):
+        chances = q[sure:] * z
+        gap = s - sure - chances.sum()
+        assert gap * side > 0
+        variance = (chances * (1 - chances)).sum()
+        assert gap**2 / (2 * (variance + abs(gap) / 3)) == pytest.approx(exponent, rel=QUADRATURE)

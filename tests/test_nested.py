@@ -210,7 +210,7 @@ def test_inputs_are_not_changed():
     ("order", "error", "text"),
     [
         ([0, 1], ValueError, r"permutation of the 3 features, of shape \(3,\); got shape \(2,\)"),
-        ([0, 1, 1], ValueError, "1 is missing or repeated"),
+        ([0, 1, 1], ValueError, r"each of 0, \.\.\., 2 once; 1 is missing or repeated"),
         ([0, 1, 3], ValueError, "2 is missing"),
         ([0, -1, 2], ValueError, "1 is missing"),
         ([0.0, 1.0, 2.0], TypeError, "order must hold integers; got dtype float64"),
