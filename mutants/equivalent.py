@@ -287,6 +287,72 @@ EQUIVALENT = (
         "logs = np.where(z < 1.0, np.log1p(-np.minimum(z, 2.0)), np.log(np.abs(z - 1.0)))",
         "from z = 1 on the other logarithm is taken",
     ),
+    Equivalent(
+        "lth_sketch/_blocks.py",
+        "while found.largest >= tau:",
+        "while found.largest is not tau:",
+        "one pass more, which caps nothing and is the last",
+    ),
+    Equivalent(
+        "lth_sketch/bounds/training.py",
+        "g = -np.expm1(-t * sigma * sigma) / sigma",
+        "g = np.expm1(-t * sigma * sigma) / sigma",
+        "only the size of g is used",
+    ),
+    Equivalent(
+        "lth_sketch/regression/problem.py",
+        "odd = (z > 1.0) & (k % 2 == 1)",
+        "odd = (z >= 1.0) & (k % 2 == 1)",
+        "at z = 1 both formulas give one",
+    ),
+    Equivalent(
+        "lth_sketch/regression/problem.py",
+        "return X, targets.reshape(len(targets), -1).astype(np.float64), shape",
+        "return X, targets.reshape(len(targets), ~1).astype(np.float64), shape",
+        "numpy takes any negative length for the one to be found",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/designs.py",
+        "if lengths[k] > 0.0:",
+        "if lengths[k] > -1.0:",
+        "an interval of no length adds nothing",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/designs.py",
+        "while sure < d and p[sure] * z >= 1.0:",
+        "while sure <= d and p[sure] * z >= 1.0:",
+        "fewer than d are sure at any node",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "new = i != last",
+        "new = i > last",
+        "positions ascend",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "k += ONE - before",
+        "k += ONE >> before",
+        "`before` is 0 or 1",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e",
+        "out[i], out[i ^ 1], out[i + 2], out[i + 3] = a, b, c, e",
+        "i is a multiple of four",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i + 4] - x[i + 5],",
+        "x[i ^ 4] - x[i + 5],",
+        "i is a multiple of eight",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
+        "x[i + 4], x[i + 5], x[i ^ 6], x[i + 7] = a - e, b - f, c - g, d - h",
+        "i is a multiple of eight",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

@@ -64,6 +64,13 @@ def test_all_nonzero_are_kept_when_s_is_their_number(design):
     assert inclusion([0.2, 0, 0.7, 1e-9], 3, design=design).tolist() == [1, 0, 1, 1]
 
 
+@pytest.mark.parametrize("d", [1, 5, 300])
+def test_all_have_a_threshold_below_every_number(d):
+    p = np.random.default_rng(d).random(d) + 0.1
+    assert _blocks.threshold(_blocks.survey(p), d) == _blocks.ALL
+    assert _blocks.threshold(_blocks.survey(p), d - 0.5) > _blocks.ALL
+
+
 def test_multinomial_enumerated():
     p = np.array([0.5, 0.3, 0.0, 0.2])
     for s in (1, 2, 4):

@@ -247,7 +247,7 @@ def test_errors_of_draws_replayed(d):
 
 @pytest.mark.parametrize("limit", [0.0, 0.2, 1e9])
 @pytest.mark.parametrize("poisson", [True, False])
-@pytest.mark.parametrize("d", [1, 2, 9, 16])
+@pytest.mark.parametrize("d", [1, 2, 9, 16, 300])
 def test_errors_of_ranks_replayed(d, poisson, limit):
     """Thresholds so low that large weights are at the cap, and limits that too few ranks reach."""
     given, lengths, full = terms(d, 3, d + 50)

@@ -73,6 +73,16 @@ def test_moments_at_their_ends():
     assert moments.srht(product, 9, replace=True) == moments.rademacher(product, 9)
 
 
+@pytest.mark.parametrize(("d", "order"), [(1, 2), (2, 2), (3, 4), (4, 4), (5, 8), (8, 8), (9, 16)])
+def test_order_of_the_transform(d, order):
+    """The least power of two that holds d, at least 2: all of its rows make no error."""
+    product = Product(*factors(3, d, 2))
+    assert moments.srht(product, order) == 0.0
+    assert d == 1 or moments.srht(product, order - 1) > 0.0
+    with pytest.raises(ValueError, match=f"s must be at most {order}, the order"):
+        moments.srht(product, order + 1)
+
+
 # --- the estimates ------------------------------------------------------------------------------
 
 
