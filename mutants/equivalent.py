@@ -353,6 +353,24 @@ EQUIVALENT = (
         "x[i + 4], x[i + 5], x[i ^ 6], x[i + 7] = a - e, b - f, c - g, d - h",
         "i is a multiple of eight",
     ),
+    Equivalent(
+        "lth_sketch/_inclusion.py",
+        "for node, share in zip(*rules[int(narrow)], strict=True):",
+        "for node, share in zip(*rules[int(narrow)], strict=False):",
+        "a rule has as many nodes as weights",
+    ),
+    Equivalent(
+        "lth_sketch/regression/nested.py",
+        "scale = np.divide(1.0, norms, out=np.zeros(d), where=norms > 0)",
+        "scale = np.divide(1.0, norms, out=np.zeros(d), where=norms != 0)",
+        "norms are not negative",
+    ),
+    Equivalent(
+        "lth_sketch/regression/maskfits.py",
+        "if self.penalty > 0:",
+        "if self.penalty != 0:",
+        "penalties are not negative",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

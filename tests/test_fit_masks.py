@@ -190,6 +190,15 @@ def test_scales_beyond_the_cutoff_are_cut_as_lstsq_does(by_spectrum):
     np.testing.assert_allclose(train[0], train[1], rtol=EXACT)
 
 
+@pytest.mark.parametrize(("factor", "slow"), [(1.99, 1), (2.01, 0)])
+def test_sizes_near_the_cutoff_go_the_slow_way(factor, slow, by_spectrum):
+    """Orthonormal features, one of them with a mask of that many cutoffs."""
+    Q = np.linalg.qr(tall(20, 2)[0])[0]
+    m = np.array([[1.0, factor * tolerances.rank(20, 2)]])
+    fit_masks(Q, np.ones(20), csr(m))
+    assert len(by_spectrum) == slow
+
+
 def test_masks_of_features_that_are_all_zero(by_spectrum):
     A, y = tall(20, 3)
     A[:, 1] = 0

@@ -171,6 +171,14 @@ def test_the_gram_route_asks_for_accuracy_of_every_prefix():
             assert nested._accurate(L, c, losses, np.array(norms)) == enough
 
 
+@pytest.mark.parametrize(("n", "tall_enough"), [(3, 0), (7, 0), (8, 1), (9, 1), (40, 1)])
+def test_the_gram_route_is_for_twice_as_many_samples_as_features(n, tall_enough, monkeypatch):
+    asked = []
+    monkeypatch.setattr(nested, "from_gram", lambda *data: asked.append(data))
+    path(*tall(n, 4), range(4))
+    assert len(asked) == tall_enough
+
+
 def test_scales_of_features_do_not_matter(size):
     A, y = tall(300, 6)
     expected = path(A, y, range(6))

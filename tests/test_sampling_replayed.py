@@ -63,6 +63,12 @@ def test_rows_replayed_in_numpy(case, seed):
         rows = masks(p, s, n, design="poisson", rng=seed).toarray()
         apart = [1 - child.random(d) for child in np.random.default_rng(seed).spawn(n)]
         assert rows == pytest.approx(np.where(np.array(apart) <= pi, inverse, 0.0), rel=EXACT)
+        # Two of them fit here, and the third is alone.
+        patch.setattr(_blocks, "BLOCK", 3 * d - 1)
+        rows = masks(p, s, n, design="poisson", rng=seed).toarray()
+        pair, alone = np.random.default_rng(seed).spawn(2)
+        apart = np.vstack([1 - pair.random((2, d)), 1 - alone.random((1, d))])
+        assert rows == pytest.approx(np.where(apart <= pi, inverse, 0.0), rel=EXACT)
 
     rows = masks(p, s, n, design="systematic", rng=seed).toarray()
     assert rows == pytest.approx(np.where(rows > 0, inverse, 0.0), rel=EXACT)
