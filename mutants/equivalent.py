@@ -371,6 +371,24 @@ EQUIVALENT = (
         "if self.penalty != 0:",
         "penalties are not negative",
     ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "TILE = 1 << 13",
+        "TILE = 1 & 13",
+        "every column has the same sum in tiles of any width; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "TILE = 1 << 13",
+        "TILE = 1 | 13",
+        "every column has the same sum in tiles of any width; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "x[i], x[i + 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h",
+        "x[i], x[i ^ 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h",
+        "i is a multiple of eight",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}
