@@ -300,6 +300,7 @@ def test_masks_need_not_be_canonical():
         (csr(np.ones((1, 2))), {}, ValueError, r"masks must have 3 columns.*got \(1, 2\)"),
         (csr(np.ones((1, 4))), {}, ValueError, r"masks must have 3 columns.*got \(1, 4\)"),
         (csr([[1.0, 0, 0], [0, 0, 0]]), {}, ValueError, "row 1 keeps nothing"),
+        (csr(np.eye(3)[[0, 1, 1]] * [1, 0, 0]), {}, ValueError, "row 1 keeps nothing"),
         (csr([[1.0, 0, 0], [1, 0, -2]]), {}, ValueError, "masks must be >= 0; got -2.0 in row 1"),
         (csr([[1.0, 0, np.nan]]), {}, ValueError, "masks.data must be finite"),
         (csr(np.ones((1, 3))), {"penalty": -1.0}, ValueError, "penalty must lie in"),
