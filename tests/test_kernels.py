@@ -368,7 +368,7 @@ def test_integrand_of_priority(d, s):
 
 def test_integrand_of_priority_of_many_equal_weights():
     """The law is cut ten deviations above its mean, where nothing of it is left."""
-    d, s, z = 600, 144, 0.24
+    d, s, z = 600, 360, 0.6
     out = np.empty(1)
     designs.priority(np.ones(d), np.ones(d), s, np.array([z]), out)
     expected = d * scipy.stats.binom.sf(s - 1, d - 1, z) / z**2
