@@ -95,12 +95,6 @@ EQUIVALENT = (
     ),
     Equivalent(
         "lth_sketch/kernels/transforms.py",
-        "x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
-        "x[i | 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
-        "i is a multiple of eight",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
         "while half < len(x):",
         "while half != len(x):",
         "both are powers of two: half comes to the length exactly",
@@ -229,18 +223,6 @@ EQUIVALENT = (
     ),
     Equivalent(
         "lth_sketch/kernels/transforms.py",
-        "x[i + 4] - x[i + 5],",
-        "x[i | 4] - x[i + 5],",
-        "i is a multiple of eight",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "x[i + 6] - x[i + 7],",
-        "x[i + 6] - x[i | 7],",
-        "i is a multiple of eight",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
         "low, high = x[first : first + half], x[first + half : first + 2 * half]",
         "low, high = x[first : first | half], x[first + half : first + 2 * half]",
         "`first` is a multiple of twice `half`, a power of two",
@@ -342,18 +324,6 @@ EQUIVALENT = (
         "i is a multiple of four",
     ),
     Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "x[i + 4] - x[i + 5],",
-        "x[i ^ 4] - x[i + 5],",
-        "i is a multiple of eight",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h",
-        "x[i + 4], x[i + 5], x[i ^ 6], x[i + 7] = a - e, b - f, c - g, d - h",
-        "i is a multiple of eight",
-    ),
-    Equivalent(
         "lth_sketch/_inclusion.py",
         "for node, share in zip(*rules[int(narrow)], strict=True):",
         "for node, share in zip(*rules[int(narrow)], strict=False):",
@@ -382,12 +352,6 @@ EQUIVALENT = (
         "TILE = 1 << 13",
         "TILE = 1 | 13",
         "every column has the same sum in tiles of any width; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "x[i], x[i + 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h",
-        "x[i], x[i ^ 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h",
-        "i is a multiple of eight",
     ),
 )
 

@@ -121,26 +121,23 @@ def hadamard(rows: Floats) -> None:
         # All the short steps of one chunk while it is at hand, then the long ones.
         chunk = min(CHUNK, D)
         for first in range(0, D, chunk):
-            _eights(row[first : first + chunk])
-            _butterflies(row[first : first + chunk], 8)
+            part = row[first : first + chunk]
+            _eights(part)
+            _butterflies(part, 8)
         _butterflies(row, chunk)
 
 
 @compiled
-def _eights(x: Floats) -> None:
+def _eights(entries: Floats) -> None:
     """Do the first three steps, too short for a loop, on eight entries at a time."""
-    for i in range(0, len(x), 8):
-        a, b, c, d = x[i] + x[i + 1], x[i] - x[i + 1], x[i + 2] + x[i + 3], x[i + 2] - x[i + 3]
-        e, f, g, h = (
-            x[i + 4] + x[i + 5],
-            x[i + 4] - x[i + 5],
-            x[i + 6] + x[i + 7],
-            x[i + 6] - x[i + 7],
-        )
+    for i in range(0, len(entries), 8):
+        x = entries[i : i + 8]
+        a, b, c, d = x[0] + x[1], x[0] - x[1], x[2] + x[3], x[2] - x[3]
+        e, f, g, h = x[4] + x[5], x[4] - x[5], x[6] + x[7], x[6] - x[7]
         a, b, c, d = a + c, b + d, a - c, b - d
         e, f, g, h = e + g, f + h, e - g, f - h
-        x[i], x[i + 1], x[i + 2], x[i + 3] = a + e, b + f, c + g, d + h
-        x[i + 4], x[i + 5], x[i + 6], x[i + 7] = a - e, b - f, c - g, d - h
+        x[0], x[1], x[2], x[3] = a + e, b + f, c + g, d + h
+        x[4], x[5], x[6], x[7] = a - e, b - f, c - g, d - h
 
 
 @compiled
