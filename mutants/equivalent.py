@@ -353,6 +353,42 @@ EQUIVALENT = (
         "TILE = 1 | 13",
         "every column has the same sum in tiles of any width; only speed",
     ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "TILE = 1 << 13",
+        "TILE = 1 << 12",
+        "every column has the same sum in tiles of any width; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])",
+        "y, z = np.float64(A[i + 2, k]), np.float64(A[i ^ 3, k])",
+        "i is a multiple of four",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e",
+        "out[i], out[i | 1], out[i + 2], out[i + 3] = a, b, c, e",
+        "i is a multiple of four",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/transforms.py",
+        "for i in range(d - d % 4, d):",
+        "for i in range(d ^ d % 4, d):",
+        "either takes away the last two bits of d",
+    ),
+    Equivalent(
+        "lth_sketch/kernels/draws.py",
+        "k, middle = NONE, np.uint64(len(targets) // 2)",
+        "k, middle = NONE, np.uint64(len(targets) // 3)",
+        "where the two streams meet changes no position; only speed",
+    ),
+    Equivalent(
+        "lth_sketch/single_draw.py",
+        "if norms[start] * 2 <= best:",
+        "if norms[start] * 2 < best:",
+        "pairs that could only equal the best do not change it",
+    ),
 )
 
 REASONS = {(each.path, each.before, each.after): each.reason for each in EQUIVALENT}

@@ -101,9 +101,25 @@ def test_the_diameter_in_blocks_and_beyond_its_budget(monkeypatch):
     monkeypatch.setattr("lth_sketch.single_draw.BLOCK", 8)
     law = SingleDraw(product, np.ones(90))
     np.testing.assert_allclose(law.D * product.total, direct, rtol=ROUNDING)
-    monkeypatch.setattr("lth_sketch.single_draw.DIAMETER_WORK", 10)
-    rough = SingleDraw(product, np.ones(90)).D
-    assert law.D < rough <= 2 * law.R
+
+    def limited(work):
+        monkeypatch.setattr("lth_sketch.single_draw.DIAMETER_WORK", work)
+        return SingleDraw(product, np.ones(90)).D
+
+    assert law.D < limited(10) <= 2 * law.R
+    # Each pair of blocks of 8 x 8 pairs in 3 coordinates has its price.
+    price = 8 * 8 * 3
+    enough = next(work for work in range(price, 100 * price, price) if limited(work) == law.D)
+    assert limited(enough - 1) > law.D
+
+
+def test_eigenvalues_lost_in_rounding_are_left_out():
+    rng = np.random.default_rng(1)
+    for rank in (1, 2, 5):
+        A = rng.normal(size=(8, rank)) @ rng.normal(size=(rank, 30))
+        law = SingleDraw(Product(A, np.ones(30)), np.ones(30))
+        assert len(law.eigenvalues) == rank
+        assert (law.eigenvalues > 0).all()
 
 
 def test_a_probability_near_zero_makes_bounds_infinite_not_nan():

@@ -102,6 +102,7 @@ def test_the_bound_in_closed_form():
     np.testing.assert_allclose(bound, 14.0**2 / 2, rtol=EXACT)
     share = bounds.best_alpha(product0, 0.5, data_free=True)
     np.testing.assert_allclose(share / (1 - share), 0.4 ** (2 / 3), rtol=EXACT)
+    assert share == bounds.best_alpha(product0=product0, delta_norm=0.5, data_free=True)
 
 
 def test_no_training_is_the_optimal_draw():
@@ -285,7 +286,7 @@ def test_digits_from_start_to_end():
         (lambda P, X, r: bounds.end_of_training(P, 1.0, 2, trained_norm2=-1), "trained_norm2 must"),
         (
             lambda P, X, r: bounds.end_of_training(P, 0.0, 2, trained_norm2=1e9),
-            "trained_norm2 must be at most .* delta_norm is too small",
+            r"must be at most .* = 9; got 1000000000.0: delta_norm is too small",
         ),
         (lambda P, X, r: bounds.best_alpha(P, -1.0), "delta_norm must lie in"),
         (lambda P, X, r: bounds.displacement(X, r, "adam"), "kind must be one of descent, flow"),
