@@ -35,7 +35,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "regression/maskfits.py": ("fit_masks",),
         "regression/nested.py": ("nested",),
         "regression/problem.py": ("regression", "fit_masks", "nested"),
-        "regression/training.py": ("regression",),
+        "regression/training.py": ("regression", "fit_masks", "nested"),
     },
     "kernels": {
         "kernels/designs.py": ("kernels", "moments_designs"),

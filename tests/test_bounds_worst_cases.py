@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, bounds, moments, probabilities
+from lth_sketch.bounds.worst_cases import _closing
 from lth_sketch.testing import probabilities as draws
 from lth_sketch.testing import products
 from lth_sketch.tolerances import EXACT, PUBLISHED
@@ -215,3 +216,13 @@ def test_a_multiple_eigenvalue_is_found():
         worst, X = bounds.worst_case(w**2, w)
         np.testing.assert_allclose(worst, w @ w, rtol=EXACT)
         np.testing.assert_allclose(np.linalg.norm(X), 1.0, rtol=EXACT)
+
+
+@pytest.mark.parametrize("length", [0.1, 0.3, 0.7])
+def test_equal_lengths_close_whatever_rounding_makes_of_an_angle(length):
+    """Of 6, 8, ... equal sides two of the triangle lie on the third: cosines beyond one."""
+    for d in range(2, 40):
+        lengths = np.full(d, length)
+        vectors = _closing(lengths)
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=0), 1.0, rtol=EXACT)
+        np.testing.assert_allclose(vectors @ lengths, 0.0, atol=EXACT * lengths.sum())

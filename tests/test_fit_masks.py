@@ -133,6 +133,15 @@ def test_the_fast_route(penalty, by_spectrum, size):
     assert not by_spectrum
 
 
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_the_fast_route_of_one_feature(penalty, by_spectrum):
+    A, y = tall(20, 3)
+    A[:, 2] = A[:, 1]
+    # The last mask has two, of which one is told dependent.
+    check(A, y, np.vstack([np.diag([1.0, 0.5, 2.0]), [0, 1, 1]])[: 3 if penalty else 4], penalty)
+    assert not by_spectrum
+
+
 def test_the_fast_route_sees_dependent_and_zero_features(by_spectrum):
     A, y = tall(90, 12)
     A[:, 3], A[:, 5] = 0, A[:, 1]
@@ -190,12 +199,14 @@ def test_scales_beyond_the_cutoff_are_cut_as_lstsq_does(by_spectrum):
     np.testing.assert_allclose(train[0], train[1], rtol=EXACT)
 
 
+@pytest.mark.parametrize("pivot", [1.0, 0.5, 0.01])
 @pytest.mark.parametrize(("factor", "slow"), [(1.99, 1), (2.01, 0)])
-def test_sizes_near_the_cutoff_go_the_slow_way(factor, slow, by_spectrum):
-    """Orthonormal features, one of them with a mask of that many cutoffs."""
+def test_sizes_near_the_cutoff_go_the_slow_way(factor, slow, pivot, by_spectrum):
+    """Unit features, `pivot` apart, one of them with a mask of that many cutoffs."""
     Q = np.linalg.qr(tall(20, 2)[0])[0]
-    m = np.array([[1.0, factor * tolerances.rank(20, 2)]])
-    fit_masks(Q, np.ones(20), csr(m))
+    A = np.column_stack([Q[:, 0], np.sqrt(1 - pivot**2) * Q[:, 0] + pivot * Q[:, 1]])
+    m = np.array([[1.0, factor * tolerances.rank(20, 2) / pivot]])
+    fit_masks(A, np.ones(20), csr(m))
     assert len(by_spectrum) == slow
 
 
@@ -252,14 +263,36 @@ def test_threads_do_not_matter(size):
             np.testing.assert_array_equal(one, other)
 
 
-def test_blocks_of_masks_are_as_large_as_their_factors_allow(monkeypatch):
+@pytest.mark.parametrize(
+    ("entries", "sizes"),
+    [
+        (1, [1] * 9),
+        (36, [1] * 9),
+        (71, [1] * 9),
+        (72, [2, 2, 2, 2, 1]),
+        (108, [3, 3, 3]),
+        (144, [4, 4, 1]),
+        (10**9, [4, 4, 1]),
+    ],
+)
+def test_blocks_of_masks_are_as_large_as_their_factors_allow(entries, sizes, monkeypatch):
+    """With at most four together: a factor has 6^2 entries, as the widest mask asks for."""
     A, y = tall(40, 6)
-    rows = csr(np.random.default_rng(7).random((7, 6)) + 0.1)
-    expected = fit_masks(A, y, rows)[0]
-    monkeypatch.setattr(maskfits, "ENTRIES", 2 * 6**2)
-    np.testing.assert_allclose(fit_masks(A, y, rows)[0], expected, rtol=EXACT)
-    monkeypatch.setattr(maskfits, "ENTRIES", 1)
-    np.testing.assert_allclose(fit_masks(A, y, rows)[0], expected, rtol=EXACT)
+    rows = np.random.default_rng(7).random((9, 6)) + 0.1
+    rows[::2, ::2] = 0
+    expected = fit_masks(A, y, csr(rows))[0]
+    seen = []
+    original = maskfits._Normal.fit
+
+    def recorded(self, block, L, parallel):
+        seen.append(len(block))
+        return original(self, block, L, parallel)
+
+    monkeypatch.setattr(maskfits._Normal, "fit", recorded)
+    monkeypatch.setattr(maskfits, "ENTRIES", entries)
+    monkeypatch.setattr(maskfits, "TOGETHER", 4)
+    np.testing.assert_allclose(fit_masks(A, y, csr(rows))[0], expected, rtol=EXACT)
+    assert seen == sizes
 
 
 def test_sparse_data_single_precision_and_outputs():

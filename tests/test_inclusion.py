@@ -170,6 +170,13 @@ def test_too_many_for_the_nonzero_weights(design):
         inclusion([1.0, 0.0, 2.0], 3, design=design)
 
 
+def test_the_least_threshold_is_the_least_normal_number():
+    tiny = float(np.finfo(np.float64).tiny)
+    _blocks.check_span(tiny, 1)
+    with pytest.raises(ValueError, match="too many orders of magnitude for s = 1"):
+        _blocks.check_span(float(np.nextafter(tiny, 0.0)), 1)
+
+
 def test_weights_beyond_float64_are_refused():
     with pytest.raises(ValueError, match="too many orders of magnitude"):
         inclusion([1.0, 1e-315, 1e-315, 1e-315], 3, design="poisson")

@@ -62,6 +62,12 @@ def test_squares_of_extreme_weights(scale):
     )
 
 
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_the_floor_of_extreme_data(scale):
+    product = Product(np.array([[1.0, 2.0]]) * scale, [2.0, 1.0])
+    np.testing.assert_allclose(probabilities.defensive(product, 0.5), [0.35, 0.65], rtol=EXACT)
+
+
 @pytest.mark.parametrize("shape", [(30, 5), (5, 30), (6, 6), (1, 4)])
 @pytest.mark.parametrize("ridge", [0.0, 0.7])
 def test_leverage_is_its_definition(shape, ridge):

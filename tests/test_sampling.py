@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -155,6 +156,13 @@ def test_forms_of_p(design, blocks):
 # --- edges ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("threads", range(1, 10))
+def test_every_block_is_in_one_share(threads):
+    for count in range(1, 50):
+        parts = _blocks.share(list, count, threads)
+        assert sorted(b for part in parts for b in part) == list(range(count))
+
+
 @pytest.mark.parametrize("design", DESIGNS)
 def test_one_weight(design):
     assert mask([3.0], 1, design=design, rng=0).tolist() == [1.0]
@@ -177,6 +185,14 @@ def test_all_nonzero_are_kept_when_s_is_their_number(design):
     p = np.array([0.1, 0.0, 0.1, 0.1])
     assert mask(p, 3, design=design, rng=23).tolist() == [1, 0, 1, 1]
     assert masks(p, 3, 2, design=design, rng=23).toarray().tolist() == [[1, 0, 1, 1]] * 2
+
+
+@pytest.mark.parametrize("d", [1, 2, 255, 256, 257, 300])
+@pytest.mark.parametrize("design", DESIGNS[1:])
+def test_all_are_kept_when_s_is_their_number(design, d):
+    p = np.random.default_rng(d).random(d) + 0.1
+    assert (mask(p, d, design=design, rng=24) == 1).all()
+    assert (masks(p, d, 2, design=design, rng=24).toarray() == 1).all()
 
 
 def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
@@ -236,6 +252,19 @@ def test_systematic_starts_make_up_for_rounding():
             assert (int(phase) + length) >> draws.FRACTION == 5
 
 
+@pytest.mark.parametrize("excess", [-draws.UNIT // 3, -2, -1, 0, 1, 2, draws.UNIT // 3])
+def test_systematic_starts_are_all_that_complete_the_number(excess):
+    class Ends:
+        def integers(self, low, high, size):
+            return np.array([low, high])
+
+    length = 5 * draws.UNIT + excess
+    low, high = (int(end) for end in _designs._phases(length, 5, Ends(), 2))
+    starts = [low - 1, low, high - 1, high]
+    complete = [0 <= x < draws.UNIT and (x + length) >> draws.FRACTION == 5 for x in starts]
+    assert complete == [False, True, True, False]
+
+
 @pytest.mark.parametrize("excess", [-0.5, 0.5])
 def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, excess):
     """As if rounding had made it half a unit longer or shorter: s of them from every seed."""
@@ -252,6 +281,20 @@ def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, exces
         assert (weights > 1).all()
 
 
+@pytest.mark.parametrize(
+    ("d", "s", "size", "most", "dtype"),
+    [(4, 3, 2, 6, "i4"), (4, 3, 2, 5, "i8"), (9, 1, 1, 9, "i4"), (9, 1, 1, 8, "i8")],
+)
+def test_wide_indices_where_the_narrow_ones_end(d, s, size, most, dtype, monkeypatch):
+    """As if int32 ended at `most`: neither entries nor columns may pass it."""
+    iinfo = np.iinfo
+    narrow = SimpleNamespace(min=-most - 1, max=most)
+    monkeypatch.setattr(np, "iinfo", lambda t: narrow if t == np.int32 else iinfo(t))
+    rows = masks(np.arange(1.0, d + 1), s, size, design="top")
+    assert rows.indices.dtype == rows.indptr.dtype == dtype
+    assert rows.indices.tolist() == list(range(d - s, d)) * size
+
+
 def test_ties_keep_exactly_s(blocks):
     p = np.array([1.0, 2, 1, 1, 1, 2, 1, 1, 1])
     for s in range(1, 10):
@@ -261,19 +304,22 @@ def test_ties_keep_exactly_s(blocks):
         )
 
 
-def test_equal_ranks_keep_exactly_s(monkeypatch):
+# The second one ties at the ends of the bins that ranks are counted in, powers of two times n/16.
+@pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 1.0625], [0.96875, 1.0], [1.9375, 2.0]])
+def test_equal_ranks_keep_exactly_s(values, monkeypatch):
     """Ranks of equal value do not occur in practice; the size is exact even then."""
     monkeypatch.setattr(_designs, "_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
-    p = np.array([1.0, 2, 1, 1, 1, 2, 1, 1, 1])
+    p = np.array(values)[[0, 1, 0, 0, 0, 1, 0, 0, 0]]
     for s in range(1, 9):
         for block in (4, 1000):
             monkeypatch.setattr(_blocks, "BLOCK", block)
             indices, weights = draw(p, s, design="priority", rng=0)
             assert indices.tolist() == reference.top_set(p, s)
-            assert weights.tolist() == [1.0] * s
+            tau = np.sort(p)[-1 - s]
+            assert weights.tolist() == np.maximum(1.0, tau / p[indices]).tolist()
         rows = masks(p, s, 2, design="priority", rng=0)
         assert rows.indices.tolist() == reference.top_set(p, s) * 2
-        assert rows.data.tolist() == [1.0] * (2 * s)
+        assert rows.data.tolist() == weights.tolist() * 2
 
 
 def test_an_entry_at_the_cap_is_kept_at_any_uniform(monkeypatch):
@@ -290,7 +336,9 @@ BAD = [
     ({"p": np.array([np.inf, 1.0])}, ValueError, r"p must be finite; got p\[0\] = inf"),
     ({"p": np.zeros(3)}, ValueError, "p must have an entry > 0; all 3 are zero"),
     ({"p": []}, ValueError, "p must not be empty"),
+    ({"p": np.array([])}, ValueError, "p must not be empty"),
     ({"p": np.ones((2, 2))}, ValueError, "p must have 1 axes"),
+    ({"p": np.array(1.0)}, ValueError, "p must have 1 axes"),
     ({"p": np.ones(2, complex)}, TypeError, "p must hold real numbers"),
     ({"s": 0}, ValueError, "s must be at least 1; got 0"),
     ({"s": 1.5}, TypeError, "s must be an integer; got 1.5"),
@@ -308,6 +356,15 @@ def test_errors(changes, error, message):
     for function in (draw, mask, lambda p, s, **rest: masks(p, s, 2, **rest)):
         with pytest.raises(error, match=message):
             function(**arguments)
+
+
+@pytest.mark.parametrize("function", [draw, mask, masks])
+def test_every_argument_has_a_name(function):
+    options = {"design": "top", "rng": 0}
+    rows = {"size": 2} if function is masks else {}
+    function(p=P, s=2, **rows, **options)
+    with pytest.raises(TypeError, match="positional"):
+        function(P, 2, *rows.values(), *options.values())
 
 
 def test_errors_of_masks_and_threads():
