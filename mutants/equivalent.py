@@ -18,11 +18,19 @@ class Equivalent(NamedTuple):
     reason: str
 
 
+def _several(
+    path: str, before: str, part: str, changed: list[str], reason: str
+) -> tuple[Equivalent, ...]:
+    """Return several changes of one part of a line, for one reason."""
+    return tuple(Equivalent(path, before, before.replace(part, x), reason) for x in changed)
+
+
 EQUIVALENT = (
-    Equivalent(
+    *_several(
         "lth_sketch/_designs.py",
         "if len(found.sums) > 1:",
-        "if len(found.sums) > 0:",
+        "> 1",
+        ["> 0", ">= 1"],
         "a single block drawn by the route of many, which keeps the same; only speed",
     ),
     Equivalent(
@@ -56,12 +64,6 @@ EQUIVALENT = (
         "nodes lie inside of the panels, which end there",
     ),
     Equivalent(
-        "lth_sketch/_blocks.py",
-        "if threads == 1 or count == 1:",
-        "if threads >= 1 or count == 1:",
-        "all blocks on one thread: the same bits; only speed",
-    ),
-    Equivalent(
         "lth_sketch/regression/maskfits.py",
         "L = np.empty((together, width, width) if normal else 0)",
         "L = np.empty((together, width, width) if normal else 1)",
@@ -71,8 +73,8 @@ EQUIVALENT = (
         "lth_sketch/regression/maskfits.py",
         "cutoff = tolerances.rank(self.data.n_samples, len(mask[0])) "
         "* float(np.linalg.norm(sizes))",
-        "cutoff = tolerances.rank(self.data.n_samples, len(mask[ 1])) "
-        "* float(np.linalg.norm(sizes))",
+        "cutoff = tolerances.rank(self.data.n_samples, len(mask[ "
+        "1])) * float(np.linalg.norm(sizes))",
         "a mask's features and its entries have one length",
     ),
     Equivalent(
@@ -117,16 +119,11 @@ EQUIVALENT = (
         "law = np.empty(d * 2)",
         "scratch at least as long, for d is at least 2",
     ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/draws.py",
         "half = (len(sums) - 1) // 2",
-        "half = (len(sums) - 1) // 3",
-        "any groups may be summed side by side: the same sums; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "half = (len(sums) - 1) // 2",
-        "half = (len(sums) - 1) >> 2",
+        "// 2",
+        ["// 3", ">> 2"],
         "any groups may be summed side by side: the same sums; only speed",
     ),
     Equivalent(
@@ -135,11 +132,8 @@ EQUIVALENT = (
         "for g in range(2 & half, len(sums) - 1):",
         "groups that are summed already get the same sum again; only speed",
     ),
-    Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "k += ONE - before",
-        "k += ONE ^ before",
-        "`before` is 0 or 1",
+    *_several(
+        "lth_sketch/kernels/draws.py", "k += ONE - before", "-", ["^", ">>"], "`before` is 0 or 1"
     ),
     Equivalent(
         "lth_sketch/kernels/draws.py",
@@ -149,16 +143,11 @@ EQUIVALENT = (
         'targets[middle], side="right"))',
         "from an earlier group the merge steps on to the same one; only speed",
     ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/draws.py",
         "while k < middle and other < end:",
-        "while k < middle and other == end:",
-        "`advance` merges what this loop leaves; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "while k < middle and other < end:",
-        "while k < middle and other > end:",
+        "other <",
+        ["other ==", "other >"],
         "`advance` merges what this loop leaves; only speed",
     ),
     Equivalent(
@@ -167,16 +156,11 @@ EQUIVALENT = (
         "while done != draws:",
         "the last batch ends with the draws",
     ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/draws.py",
         "for j in range(GROUP - 1):",
-        "for j in range(GROUP + 1):",
-        "a whole group sums to more than its targets, and no entry comes after `end`",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "for j in range(GROUP - 1):",
-        "for j in range(GROUP | 1):",
+        "-",
+        ["+", "|"],
         "a whole group sums to more than its targets, and no entry comes after `end`",
     ),
     Equivalent(
@@ -191,16 +175,11 @@ EQUIVALENT = (
         "while capped != d and p[order[capped]] >= tau:",
         "it counts up to d one by one",
     ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/transforms.py",
         "TILE = 1 << 13",
-        "TILE = 1 + 13",
-        "every column has the same sum in tiles of any width; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "TILE = 1 << 13",
-        "TILE = 1 ** 13",
+        "<< 13",
+        ["+ 13", "** 13", "& 13", "| 13", "<< 12"],
         "every column has the same sum in tiles of any width; only speed",
     ),
     Equivalent(
@@ -215,10 +194,11 @@ EQUIVALENT = (
         "value = np.float64(A[j | k, i])",
         "j is a multiple of eight, and k below",
     ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/transforms.py",
         "y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])",
-        "y, z = np.float64(A[i + 2, k]), np.float64(A[i | 3, k])",
+        "A[i + 3",
+        ["A[i | 3", "A[i ^ 3"],
         "i is a multiple of four",
     ),
     Equivalent(
@@ -233,23 +213,12 @@ EQUIVALENT = (
         "odd = (z > 1.0) & (k % 2 >= 1)",
         "a remainder by two is 0 or 1",
     ),
-    Equivalent(
-        "lth_sketch/_blocks.py",
-        "if threads == 1 or count == 1:",
-        "if threads == 1 or count != 1:",
-        "all blocks on one thread: the same bits; only speed",
-    ),
-    Equivalent(
+    *_several(
         "lth_sketch/_blocks.py",
         "parts = min(count, 4 * threads)",
-        "parts = min(count, 3 * threads)",
+        "4 *",
+        ["3 *", "4 +", "4 **", "4 <<", "4 |", "5 *"],
         "other shares of the same blocks: the same bits; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/_designs.py",
-        "if len(found.sums) > 1:",
-        "if len(found.sums) >= 1:",
-        "a single block drawn by the route of many, which keeps the same; only speed",
     ),
     Equivalent(
         "lth_sketch/kernels/designs.py",
@@ -306,21 +275,13 @@ EQUIVALENT = (
         "fewer than d are sure at any node",
     ),
     Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "new = i != last",
-        "new = i > last",
-        "positions ascend",
+        "lth_sketch/kernels/draws.py", "new = i != last", "new = i > last", "positions ascend"
     ),
-    Equivalent(
-        "lth_sketch/kernels/draws.py",
-        "k += ONE - before",
-        "k += ONE >> before",
-        "`before` is 0 or 1",
-    ),
-    Equivalent(
+    *_several(
         "lth_sketch/kernels/transforms.py",
         "out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e",
-        "out[i], out[i ^ 1], out[i + 2], out[i + 3] = a, b, c, e",
+        "i], out[i +",
+        ["i], out[i ^", "i], out[i |"],
         "i is a multiple of four",
     ),
     Equivalent(
@@ -343,36 +304,6 @@ EQUIVALENT = (
     ),
     Equivalent(
         "lth_sketch/kernels/transforms.py",
-        "TILE = 1 << 13",
-        "TILE = 1 & 13",
-        "every column has the same sum in tiles of any width; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "TILE = 1 << 13",
-        "TILE = 1 | 13",
-        "every column has the same sum in tiles of any width; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "TILE = 1 << 13",
-        "TILE = 1 << 12",
-        "every column has the same sum in tiles of any width; only speed",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])",
-        "y, z = np.float64(A[i + 2, k]), np.float64(A[i ^ 3, k])",
-        "i is a multiple of four",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
-        "out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e",
-        "out[i], out[i | 1], out[i + 2], out[i + 3] = a, b, c, e",
-        "i is a multiple of four",
-    ),
-    Equivalent(
-        "lth_sketch/kernels/transforms.py",
         "for i in range(d - d % 4, d):",
         "for i in range(d ^ d % 4, d):",
         "either takes away the last two bits of d",
@@ -388,6 +319,75 @@ EQUIVALENT = (
         "if norms[start] * 2 <= best:",
         "if norms[start] * 2 < best:",
         "pairs that could only equal the best do not change it",
+    ),
+    *_several(
+        "lth_sketch/sampling.py",
+        "output = designs.Output(starts[low : high + 1], indices, weights)",
+        "+ 1",
+        ["<< 1", "+ 2"],
+        "starts beyond those of the rows: unread, or a row that is the same for all written again",
+    ),
+    Equivalent(
+        "lth_sketch/_blocks.py",
+        "known = 0",
+        "known = -1",
+        "the first pass caps the largest at least",
+    ),
+    *_several(
+        "lth_sketch/_designs.py",
+        "split[live] = rng.multinomial(s, sums[live] / found.total) if len(blocks) > 1 else s",
+        "> 1",
+        ["!= 1", ">= 1", "> 0"],
+        "all draws go to a single block, and numpy takes no number for that",
+    ),
+    *_several(
+        "lth_sketch/_designs.py",
+        "if missing > 0:",
+        "> 0",
+        ["!= 0", ">= 0", "> -1"],
+        "none are missing: no position is kept, and the number is never negative",
+    ),
+    *_several(
+        "lth_sketch/_designs.py",
+        "completed = -1",
+        "-1",
+        ["~1", "not 1", "- 2", "- 0"],
+        "below every size",
+    ),
+    *_several(
+        "lth_sketch/_designs.py",
+        "ends = np.cumsum([len(near[b][0]) for b in range(len(blocks))])",
+        "0",
+        [" 1", " -1"],
+        "there are as many values as positions",
+    ),
+    Equivalent(
+        "lth_sketch/regression/maskfits.py",
+        "if test is not None and held_out is not None:",
+        "if test is not None or held_out is not None:",
+        "there are both or neither",
+    ),
+    *_several(
+        "lth_sketch/_blocks.py",
+        "if threads == 1 or count == 1:",
+        "== 1 or",
+        ["!= 1 or", "< 1 or", "<= 1 or", "> 1 or", ">= 1 or", "== 2 or", "== 0 or", "== 1 and"],
+        "either route does every block: the same bits; only speed",
+    ),
+    *_several(
+        "lth_sketch/_blocks.py",
+        "if threads == 1 or count == 1:",
+        "count == 1",
+        [
+            "count != 1",
+            "count < 1",
+            "count <= 1",
+            "count > 1",
+            "count >= 1",
+            "count == 2",
+            "count == 0",
+        ],
+        "either route does every block: the same bits; only speed",
     ),
 )
 
