@@ -149,6 +149,27 @@ def test_the_gram_route_declines_what_it_cannot_tell(gap):
     )
 
 
+@pytest.mark.parametrize(("share", "told"), [(0.99, False), (1.01, True)])
+def test_the_gram_route_tells_features_apart_from_a_pivot_on(share, told):
+    # Two features of any scale; the second has that share of the least residual in unit norm.
+    Q = np.linalg.qr(tall(80, 3)[0])[0]
+    gap = np.sqrt(share * tolerances.PIVOT)
+    A = np.column_stack([5 * Q[:, 0], 7 * (np.sqrt(1 - gap**2) * Q[:, 0] + gap * Q[:, 1])])
+    found = nested.from_gram(A, Q[:, [0]] + Q[:, [2]], np.arange(2))
+    assert (found is not None) == told
+
+
+@pytest.mark.parametrize(("share", "accurate"), [(0.99, False), (1.01, True)])
+def test_the_gram_route_counts_weights_in_unit_norm(share, accurate):
+    # For y = q + b r the bound is GRAM (1 + ||y||)^2, and the loss b^2: equal for this b.
+    k = np.sqrt(tolerances.GRAM_LOSS / tolerances.GRAM)
+    q, r = np.linalg.qr(tall(80, 2)[0])[0].T
+    y = q + share * 2 * k / (k**2 - 1) * r
+    for scale in (0.1, 5.0):
+        found = nested.from_gram(scale * q[:, None], y[:, None], np.arange(1))
+        assert (found is not None) == accurate
+
+
 def test_the_gram_route_declines_weights_that_cancel():
     # No pivot is small, but the weights of the fit are large and opposite.
     A, y = tall(80, 2, r=1)

@@ -228,6 +228,27 @@ def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
     assert found.toarray().tolist() == expected.toarray().tolist()
 
 
+def test_lifting_changes_no_digit():
+    p, tau = np.array([5e-324, 3e-300, 0.0, 0.7]), _designs.SMALL / 3
+    for before, after in zip((p, tau), _designs._lifted(p, tau), strict=True):
+        np.testing.assert_array_equal(np.frexp(after)[0], np.frexp(before)[0])
+
+
+def test_every_block_starts_from_a_fraction_of_a_unit(monkeypatch, blocks):
+    seen = []
+    walk = draws.systematic
+
+    def recorded(p, tau, phase, *rest):
+        seen.append(phase)
+        walk(p, tau, phase, *rest)
+
+    monkeypatch.setattr(draws, "systematic", recorded)
+    for seed in range(9):
+        draw(np.ones(15), 6, design="systematic", rng=seed)
+    assert len(seen) == 9 * 4
+    assert all(0 <= phase < draws.UNIT for phase in seen)
+
+
 def test_a_block_that_fails_leaves_no_other_waiting():
     waiting = Event()
 
