@@ -107,10 +107,9 @@ def test_the_diameter_in_blocks_and_beyond_its_budget(monkeypatch):
         return SingleDraw(product, np.ones(90)).D
 
     assert law.D < limited(10) <= 2 * law.R
-    # Each pair of blocks of 8 x 8 pairs in 3 coordinates has its price.
-    price = 8 * 8 * 3
-    enough = next(work for work in range(price, 100 * price, price) if limited(work) == law.D)
-    assert limited(enough - 1) > law.D
+    # The longest eight against each of twelve blocks of eight, in 3 coordinates, settle it.
+    enough = 12 * 8 * 8 * 3
+    assert limited(enough) == law.D < limited(enough - 1)
 
 
 def test_eigenvalues_lost_in_rounding_are_left_out():
