@@ -112,6 +112,16 @@ def test_the_diameter_in_blocks_and_beyond_its_budget(monkeypatch):
     assert limited(enough) == law.D < limited(enough - 1)
 
 
+def test_the_diameter_between_rows_of_later_blocks(monkeypatch):
+    """The longest rows point one way; the two that are farthest apart come after them."""
+    monkeypatch.setattr("lth_sketch.single_draw.BLOCK", 8)
+    law = SingleDraw(Product(np.ones((1, 2)), [1.0, 1.0]), [1.0, 1e-3])
+    angles = np.array([0.0] * 9 + [np.pi / 2, -np.pi / 2])
+    sizes = np.array([1.1] * 9 + [1.0] * 2)
+    law.__dict__["_centred"] = sizes[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    np.testing.assert_allclose(law.D, 2.0, rtol=EXACT)
+
+
 def test_eigenvalues_lost_in_rounding_are_left_out():
     rng = np.random.default_rng(1)
     for rank in (1, 2, 5):
