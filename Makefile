@@ -68,7 +68,7 @@ shuffled: $(VENV)/.shuffled
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
-# Faults in scratch copies of the library, which its tests must notice: about half an hour.
+# Faults in scratch copies of the library, which its tests must notice: a quarter of an hour.
 mutants: $(VENV)/.mutants
 	$(RUN) -m mutants
 
