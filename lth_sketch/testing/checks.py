@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import strategies as st
 
 from lth_sketch import validation
 from lth_sketch.product import Product
+from lth_sketch.testing import forms
 from lth_sketch.testing.laws import enumerate_masks, squared_errors
 from lth_sketch.testing.strategies import probabilities, products
 from lth_sketch.tolerances import EXACT
@@ -186,7 +186,7 @@ def _where(product: Product, p: npt.ArrayLike, s: int) -> str:
 
 def _typed(values: Any) -> str:
     """Return an array in words: a list, and the dtype where it is not float64."""
-    array = values.toarray() if scipy.sparse.issparse(values) else np.asarray(values)
+    array = forms.dense(values)
     return str(array.tolist()) + ("" if array.dtype == np.float64 else f" in {array.dtype}")
 
 

@@ -39,6 +39,11 @@ def arrays(M: Array, *, sparse: bool = False) -> st.SearchStrategy[Any]:
     return st.sampled_from([*_LAYOUTS, *formats]).map(lambda form: form(M))
 
 
+def dense(M: Any) -> Array:
+    """Return the numbers of a factor as an array, in the dtype they have."""
+    return np.asarray(M.toarray() if scipy.sparse.issparse(M) else M)
+
+
 def _every_second(M: Array) -> Array:
     return np.repeat(M, 2, axis=-1)[..., ::2]
 

@@ -8,11 +8,11 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 from scipy.special import gammaln
 
 from lth_sketch import validation
 from lth_sketch.product import Product
+from lth_sketch.testing import forms
 from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats
 
@@ -80,10 +80,7 @@ def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
     >>> print(squared_errors(Product([[3.0, 4.0]], [1.0, 1.0]), [[2, 0], [1, 1]]))
     [1. 0.]
     """
-    A, B = (
-        np.asarray(M.toarray() if scipy.sparse.issparse(M) else M, dtype=np.float64)
-        for M in (product.A, product.B)
-    )
+    A, B = (forms.dense(M).astype(np.float64) for M in (product.A, product.B))
     B = B.reshape(product.d, -1)
     gaps = validation.array("masks", masks, ndim=2) - 1.0
     errors = np.einsum("ji,ni,ik->njk", A, gaps, B)
