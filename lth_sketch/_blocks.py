@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from threading import Event
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,14 @@ from lth_sketch.kernels import filling
 from lth_sketch.validation import Array, Floats
 
 T = TypeVar("T")
+# An array, and what is to be done until it holds what it shall.
+Unfilled = tuple[Any, list[Callable[[], None]]]
 
 # Weights in a block, or in the trials that share one child Generator. Fixed, so that no number of
 # threads changes a bit; a block of weights and one of uniforms stay in a core's own cache.
 BLOCK = 1 << 17
+# Entries that one thread reads as fast as two threads start.
+SMALL = 1 << 18
 # Largest weights outside of these bounds are scaled: sums and ranks p_i / v_i must not overflow.
 LARGEST, SMALLEST = 2.0**512, 2.0**-512
 # A threshold below every positive number: all nonzero weights reach it.
@@ -42,13 +47,31 @@ def spans(length: int, size: int | None = None) -> list[slice]:
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
+def run(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
+    """Call every job, the first ones first, and return what they return.
+
+    A job sees the context of the caller, `numpy.errstate` with it, on any thread.
+    """
+    if threads == 1 or len(jobs) == 1:
+        return [job() for job in jobs]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda run: run(), [partial(copy_context().run, job) for job in jobs]))
+
+
+def filled(found: list[Unfilled], entries: int) -> list[Any]:
+    """Do what is to be done for all arrays at once and return them.
+
+    On all processors, unless so few entries are read that starting threads would take longer.
+    """
+    threads = 1 if entries < SMALL else validation.workers(None)
+    run([job for _, jobs in found for job in jobs], threads)
+    return [array for array, _ in found]
+
+
 def share(work: Callable[[range], T], count: int, threads: int) -> list[T]:
     """Run `work` on shares of the blocks ``range(count)``, several for each thread."""
-    if threads == 1 or count == 1:
-        return [work(range(count))]
-    parts = min(count, 4 * threads)
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, [range(part, count, parts) for part in range(parts)]))
+    parts = 1 if threads == 1 else min(count, 4 * threads)
+    return run([partial(work, range(part, count, parts)) for part in range(parts)], threads)
 
 
 def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threads: int) -> int:
@@ -67,7 +90,7 @@ def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threa
         known[b + 1].set()
         return slice(ends[b], ends[b + 1])
 
-    def run(part: range) -> None:
+    def follow(part: range) -> None:
         try:
             for b in part:
                 work(b, partial(place, b))
@@ -80,8 +103,7 @@ def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threa
     # Each share has a thread of its own and takes its blocks in order: the block that is waited
     # for is at work, or done.
     threads = min(threads, count)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, [range(first, count, threads) for first in range(threads)]))
+    run([partial(follow, range(first, count, threads)) for first in range(threads)], threads)
     return ends[-1]
 
 

@@ -6,15 +6,20 @@ meaning. A pure reduction may be reordered and contracted (`reduction`), nothing
 follows numpy (x / 0 is infinite or NaN): an exception in a loop would keep it from vectorising.
 
 Numba's cache sees a change in a kernel's own file only: a kernel calls no compiled function of
-another file.
+another file, but for `prefetch`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numba.extending
+from llvmlite import ir
+from numba.core import cgutils
+
+from lth_sketch.validation import Array
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,3 +38,34 @@ def reduction(function: Callable[P, R]) -> Callable[P, R]:
             function
         ),
     )
+
+
+def prefetch(A: Array, j: int, i: int) -> None:
+    """Ask memory for the line of ``A[j, i]``, which may lie beyond the end, ahead of its use.
+
+    Processors foresee a stream to the end of its page, no further. Without compilation it does
+    nothing.
+    """
+
+
+def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    tools: Any = cgutils
+    kind = signature.args[0]
+    array = context.make_array(kind)(context, builder, arguments[0])
+    entry = tools.get_item_pointer(context, builder, kind, array, arguments[1:], wraparound=False)
+    byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+    hint = tools.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), [byte, word, word, word]), "llvm.prefetch.p0"
+    )
+    # To read (0), into every cache (3), data (1).
+    options = [ir.Constant(word, option) for option in (0, 3, 1)]
+    builder.call(hint, [builder.bitcast(entry, byte), *options])
+    return context.get_dummy_value()
+
+
+def _instruction(context: Any, A: Any, j: Any, i: Any) -> Any:
+    return numba.types.void(A, j, i), _emit
+
+
+_prefetch: Any = numba.extending.intrinsic(_instruction)
+numba.extending.overload(prefetch)(lambda A, j, i: lambda A, j, i: _prefetch(A, j, i))

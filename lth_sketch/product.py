@@ -11,7 +11,7 @@ import scipy.linalg.lapack
 import scipy.sparse
 
 from lth_sketch import validation
-from lth_sketch.kernels import norms
+from lth_sketch._squares import column_squares
 from lth_sketch.validation import Array, Floats
 
 # The largest number of float64 entries of a factor C of S0: 2 GiB.
@@ -68,8 +68,9 @@ class Product:
                 f"A and B must share the inner dimension; got shapes {self.A.shape} and "
                 f"{self.B.shape}: the columns of A must be as many as the rows of B"
             )
-        self.column_norms: Floats = np.sqrt(_column_squares("A", self.A))
-        self.row_norms: Floats = np.sqrt(_column_squares("B", self._rows.T))
+        columns, rows = column_squares(self.A, self._rows.T, alike=True)
+        self.column_norms: Floats = np.sqrt(_checked("A", self.A, columns))
+        self.row_norms: Floats = np.sqrt(_checked("B", self._rows.T, rows))
         self.term_norms: Floats = self.column_norms * self.row_norms
         self.total = float(self.term_norms.sum())
         # The law of one draw that was asked for last, see single_draw.SingleDraw.of.
@@ -198,25 +199,17 @@ class Product:
         )
 
 
-def _column_squares(name: str, A: Any) -> Floats:
-    if scipy.sparse.issparse(A):
-        wide = A.astype(np.float64)
-        result = np.asarray(wide.multiply(wide).sum(axis=0)).ravel()
-    else:
-        result, part = np.zeros(A.shape[1]), np.empty(A.shape[1])
-        with np.errstate(over="ignore"):
-            for start in range(0, A.shape[0], CHUNK):
-                norms.column_squares(np.ascontiguousarray(A[start : start + CHUNK]), part)
-                result += part
-    faint = (result < SMALLEST**2) & ((result > 0) | _vanished(A, result))
-    if faint.any() or not (result < LARGEST**2).all():
-        worst = float(np.sqrt(result[faint].min() if faint.any() else result.max()))
+def _checked(name: str, A: Any, squares: Floats) -> Floats:
+    """Refuse squared norms of the columns of A that leave the digits of float64."""
+    faint = (squares < SMALLEST**2) & ((squares > 0) | _vanished(A, squares))
+    if faint.any() or not (squares < LARGEST**2).all():
+        worst = float(np.sqrt(squares[faint].min() if faint.any() else squares.max()))
         raise ValueError(
             f"{name} has a column or row of norm {worst:.3g}, whose square leaves "
             f"float64 (allowed: {SMALLEST:.0e} to {LARGEST:.0e}); rescale {name}: errors scale "
             "with it"
         )
-    return result
+    return squares
 
 
 def _vanished(A: Any, squares: Floats) -> npt.NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy.typing as npt
 import scipy.sparse
 
 from lth_sketch import _blocks, sampling, validation
+from lth_sketch._squares import by_column, column_squares
 from lth_sketch.kernels import transforms
 from lth_sketch.product import LARGEST, SMALLEST
 from lth_sketch.validation import Array, Floats, Integers
 
 # Entries of a dense sketch that exist at a time.
 DENSE = 1 << 20
-# Rows of a factor in a share of the work, fixed so that no number of threads changes a bit.
+# Rows of a factor in a part of the work, fixed so that no number of threads changes a bit.
 ROWS = 128
 
 
@@ -122,10 +124,11 @@ def _sampled(
 ) -> list[Any]:
     """Return the columns of A, with their weights, and of B^T that are drawn."""
     if p is None:
-        norms = [_norms(M) for M in factors]
+        squares = column_squares(*factors)
+        norms = [_norms(M, found) for M, found in zip(factors, squares, strict=True)]
         if not all(map(_finite, norms)):
             # There is nothing to draw from, and the caller will find out why.
-            return norms
+            return [found[None, :] for found in norms]
         chances = norms[0] * norms[1]
         if not chances.any():
             return [np.zeros((M.shape[0], 0)) for M in factors]
@@ -133,40 +136,44 @@ def _sampled(
         chances = validation.weights("p", p, size=factors[0].shape[1])
     indices, weights = sampling.draw(chances, s, rng=rng)
     scales = weights.astype(np.float64), np.ones(len(indices))
-    return [_columns(M, indices, scale) for M, scale in zip(factors, scales, strict=True)]
+    # One piece for both: its pages are more likely to be kept for the next call than those of two.
+    ends = np.cumsum([0 if scipy.sparse.issparse(M) else M.shape[0] for M in factors])
+    room = np.empty((ends[1], len(indices)))
+    parts = zip(factors, scales, np.split(room, ends[:1]), strict=True)
+    return _blocks.filled([_columns(M, indices, *part) for M, *part in parts], room.size)
 
 
-def _columns(M: Any, indices: Integers, scale: Floats) -> Any:
-    """Return ``M[:, indices] * scale`` in float64."""
-    if not scipy.sparse.issparse(M) and _by_column(M):
-        turned = np.empty((len(indices), len(M)))
-
-        def rows(part: slice) -> None:
-            transforms.gather_rows(M.T, indices[part], scale[part], turned[part])
-
-        _share(rows, len(turned), ROWS)
-        return turned.T
+def _columns(M: Any, indices: Integers, scale: Floats, space: Floats) -> _blocks.Unfilled:
+    """Return ``M[:, indices] * scale`` in float64, in `space` where M is dense."""
+    if by_column(M):
+        turned = space.reshape(len(indices), len(M))
+        return turned.T, [
+            partial(transforms.gather_rows, M.T, indices[part], scale[part], turned[part])
+            for part in _blocks.spans(len(turned), ROWS)
+        ]
     if scipy.sparse.issparse(M) or not M.flags.c_contiguous:
-        return _scaled(M[:, indices], scale)
-    found = np.empty((len(M), len(indices)))
-    _share(lambda rows: transforms.gather(M[rows], indices, scale, found[rows]), len(M), ROWS)
-    return found
+        return _scaled(M[:, indices], scale), []
+    return space, [
+        partial(transforms.gather, M[rows], indices, scale, space[rows])
+        for rows in _blocks.spans(len(M), ROWS)
+    ]
 
 
-def _norms(M: Any) -> Floats:
+def _norms(M: Any, squares: Floats) -> Floats:
     """Return the norms of the columns of M up to a common factor, NaN where they are not finite."""
-    norms = np.sqrt(_squares(M))
+    norms = np.sqrt(squares, out=squares)
+    if norms.min() > SMALLEST and norms.max() < LARGEST:
+        return norms
+    # Some are zero or not finite, or only their squares are.
     odd = np.flatnonzero(~((norms > SMALLEST) & (norms < LARGEST)))
-    if odd.size:
-        # Zero or not finite, or only their squares are.
-        part = M[:, odd]
-        largest = abs(part).max(axis=0)
-        largest = np.asarray(largest.toarray() if scipy.sparse.issparse(part) else largest).ravel()
-        scale = np.maximum(largest, np.finfo(np.float64).tiny).astype(np.float64)
-        unit = max(float(scale.max()), float(np.delete(norms, odd).max(initial=0.0)))
-        norms /= unit
-        norms[odd] = scale / unit * np.sqrt(_squares(_scaled(part, 1.0 / scale)))
-    return np.asarray(norms)
+    part = M[:, odd]
+    largest = abs(part).max(axis=0)
+    largest = np.asarray(largest.toarray() if scipy.sparse.issparse(part) else largest).ravel()
+    scale = np.maximum(largest, np.finfo(np.float64).tiny).astype(np.float64)
+    unit = max(float(scale.max()), float(np.delete(norms, odd).max(initial=0.0)))
+    norms /= unit
+    norms[odd] = scale / unit * np.sqrt(*column_squares(_scaled(part, 1.0 / scale)))
+    return norms
 
 
 def _finite(M: Any) -> bool:
@@ -179,39 +186,10 @@ def _scaled(M: Any, scale: Floats) -> Any:
     return wide @ scipy.sparse.diags_array(scale) if scipy.sparse.issparse(M) else wide * scale
 
 
-def _squares(M: Any) -> Floats:
-    """Return the squared norms of the columns of M in float64."""
-    if scipy.sparse.issparse(M):
-        wide = M.astype(np.float64)
-        with np.errstate(over="ignore"):
-            return np.asarray(wide.multiply(wide).sum(axis=0)).ravel()
-    if _by_column(M):
-        out = np.empty(M.shape[1])
-        _share(lambda part: transforms.row_squares(M.T[part], out[part]), len(out), 8 * ROWS)
-        return out
-    parts = np.empty((-(-len(M) // ROWS), M.shape[1]))
-
-    def columns(rows: slice) -> None:
-        transforms.column_squares(np.ascontiguousarray(M[rows]), parts[rows.start // ROWS])
-
-    _share(columns, len(M), ROWS)
-    return np.asarray(parts.sum(axis=0), dtype=np.float64)
-
-
-def _by_column(M: Array) -> bool:
-    """Whether the entries of a column, not of a row, are neighbours in memory."""
-    return bool(M.T.flags.c_contiguous and not M.flags.c_contiguous)
-
-
 def _share(work: Callable[[slice], None], length: int, size: int) -> None:
     """Run `work` on blocks of `size` rows out of `length`, on all threads."""
-    blocks = _blocks.spans(length, size)
-
-    def several(part: range) -> None:
-        for b in part:
-            work(blocks[b])
-
-    _blocks.share(several, len(blocks), validation.workers(None))
+    jobs = [partial(work, rows) for rows in _blocks.spans(length, size)]
+    _blocks.run(jobs, validation.workers(None))
 
 
 _Sketch = Callable[[tuple[Any, Any], int, np.random.Generator], list[Any]]
@@ -254,7 +232,7 @@ def _scattered(M: Any, buckets: Integers, signs: Floats, s: int) -> Any:
             (signs, buckets, np.arange(len(buckets) + 1)), shape=(len(buckets), s)
         )
         return M.astype(np.float64) @ S
-    if _by_column(M):
+    if by_column(M):
         turned = np.zeros((s, len(M)))
         order = np.argsort(buckets, kind="stable")
         ends = np.searchsorted(buckets[order], np.arange(s + 1))

@@ -42,7 +42,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "kernels/draws.py": ("kernels", "sampling_replayed", "sampling", "sampling_laws"),
         "kernels/errors.py": ("kernels", "montecarlo", "montecarlo_designs"),
         "kernels/filling.py": ("kernels", "sampling_replayed", "sampling", "inclusion"),
-        "kernels/norms.py": ("kernels", "product"),
+        "kernels/norms.py": ("kernels", "squares"),
         "kernels/regression.py": ("kernels", "fit_masks", "nested"),
         "kernels/transforms.py": ("sketches",),
     },

@@ -9,6 +9,7 @@ import pytest
 import reference
 import scipy.stats
 
+from lth_sketch._jit import prefetch
 from lth_sketch.kernels import designs, draws, errors, filling, norms, regression
 from lth_sketch.tolerances import EXACT, SINGLE
 
@@ -70,14 +71,30 @@ def test_chances_to_be_kept(s, levels):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize(
-    "rows", [1, norms.ROWS - 1, norms.ROWS, norms.ROWS + 1, 2 * norms.ROWS + 3]
-)
-def test_squares_of_columns(rows, dtype):
-    A = np.random.default_rng(rows).normal(size=(rows, 3)).astype(dtype)
-    out = np.full(3, np.nan)
-    norms.column_squares(A, out)
-    np.testing.assert_allclose(out, (A.astype(float) ** 2).sum(axis=0), rtol=EXACT)
+@pytest.mark.parametrize("rows", [1, norms.ABREAST - 1, norms.ABREAST, 2 * norms.ABREAST + 3])
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (0, 40), (3, 11), (5, 39), (39, 40)])
+def test_squares_of_columns(rows, first, last, dtype):
+    A = np.random.default_rng(rows).normal(size=(rows, 40)).astype(dtype)
+    out = np.full(last - first, np.nan)
+    norms.column_squares(A, first, last, out)
+    expected = (A[:, first:last].astype(float) ** 2).sum(axis=0)
+    np.testing.assert_allclose(out, expected, rtol=EXACT)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("rows", [1, 3, 4, 5, 11])
+def test_squares_of_rows(rows, dtype):
+    A = np.random.default_rng(rows).normal(size=(rows, 50)).astype(dtype)
+    out = np.full(rows, np.nan)
+    norms.row_squares(A, out)
+    np.testing.assert_allclose(out, (A.astype(float) ** 2).sum(axis=1), rtol=EXACT)
+
+
+def test_what_is_asked_for_ahead_may_lie_beyond_the_end():
+    A = np.arange(6.0).reshape(2, 3)
+    for j, i in ((0, 0), (1, 2), (1, 3), (1, 10**6)):
+        assert prefetch(A, j, i) is None
+    np.testing.assert_array_equal(A, np.arange(6.0).reshape(2, 3))
 
 
 # --- draws ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import Product, moments, probabilities, sampling, sketches
+from lth_sketch import Product, _blocks, moments, probabilities, sampling, sketches
 from lth_sketch.kernels import transforms
 from lth_sketch.testing import products
 from lth_sketch.tolerances import EXACT, PUBLISHED, SINGLE
@@ -284,6 +284,7 @@ def test_a_whole_transform_is_exact(d):
 def test_same_bits_for_any_number_of_threads(method, monkeypatch):
     monkeypatch.setattr(sketches, "ROWS", 2)
     monkeypatch.setattr(sketches, "DENSE", 128)
+    monkeypatch.setattr(_blocks, "SMALL", 1)
     A, B = factors(9, 40, 9)
     found = []
     for threads in (1, 2, 4):
@@ -336,14 +337,3 @@ def test_hadamard(order):
     expected = (left @ rows.reshape(2, len(left), -1) @ right).reshape(2, -1)
     transforms.hadamard(rows)
     np.testing.assert_allclose(rows, expected, atol=EXACT * order)
-
-
-@pytest.mark.parametrize("rows", [1, 8, 11])
-def test_squares_in_tiles(rows):
-    A = np.random.default_rng(11).normal(size=(rows, transforms.TILE + 3)).astype(np.float32)
-    out = np.empty(A.shape[1])
-    transforms.column_squares(A, out)
-    np.testing.assert_allclose(out, (A.astype(float) ** 2).sum(axis=0), rtol=EXACT)
-    turned = np.empty(rows)
-    transforms.row_squares(A[:, :50].copy(), turned)
-    np.testing.assert_allclose(turned, (A[:, :50].astype(float) ** 2).sum(axis=1), rtol=EXACT)

@@ -1,14 +1,13 @@
-"""Passes over the factors of a product: gathered columns, squares, CountSketch, Hadamard."""
+"""Passes over the factors of a product: gathered columns, CountSketch, Hadamard."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch._jit import compiled, reduction
+from lth_sketch._jit import compiled
 from lth_sketch.validation import Array, Floats, Integers
 
-# Columns whose running sums stay in a core's own cache, and rows that are read side by side.
-TILE = 1 << 13
+# Rows that are read side by side.
 ABREAST = 8
 # Entries of a Hadamard transform that stay in the first cache.
 CHUNK = 1 << 11
@@ -35,49 +34,6 @@ def gather_rows(B: Array, rows: Integers, scale: Floats, out: Floats) -> None:
     for k in range(len(rows)):
         for j in range(B.shape[1]):
             out[k, j] = B[rows[k], j] * scale[k]
-
-
-@reduction
-def column_squares(A: Array, out: Floats) -> None:
-    """Write the sum of squares of each column of `A` (q, d) into `out` (d,)."""
-    q, d = A.shape
-    out[:] = 0.0
-    for first in range(0, d, TILE):
-        last = min(first + TILE, d)
-        for j in range(0, q - q % ABREAST, ABREAST):
-            for i in range(first, last):
-                total = 0.0
-                for k in range(ABREAST):
-                    value = np.float64(A[j + k, i])
-                    total += value * value
-                out[i] += total
-        for j in range(q - q % ABREAST, q):
-            for i in range(first, last):
-                value = np.float64(A[j, i])
-                out[i] += value * value
-
-
-@reduction
-def row_squares(A: Array, out: Floats) -> None:
-    """Write the sum of squares of each row of `A` (d, r) into `out` (d,)."""
-    d, r = A.shape
-    # Four rows side by side: as many streams from memory.
-    for i in range(0, d - d % 4, 4):
-        a = b = c = e = 0.0
-        for k in range(r):
-            w, x = np.float64(A[i, k]), np.float64(A[i + 1, k])
-            y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])
-            a += w * w
-            b += x * x
-            c += y * y
-            e += z * z
-        out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e
-    for i in range(d - d % 4, d):
-        a = 0.0
-        for k in range(r):
-            w = np.float64(A[i, k])
-            a += w * w
-        out[i] = a
 
 
 @compiled
