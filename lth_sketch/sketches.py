@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from lth_sketch import _blocks, sampling, validation
+from lth_sketch._matmul import matmul
 from lth_sketch._squares import by_column, column_squares
 from lth_sketch.kernels import transforms
 from lth_sketch.product import LARGEST, SMALLEST
@@ -54,7 +55,7 @@ def multiply(
         ``A[:, i] B[i]`` is not zero, which is not checked: of A and B only what is drawn is read
         and checked, O((q + r) s) entries. None takes the best, ``||A[:, i]|| ||B[i]||``.
     rng : Generator, int or None
-        Source of randomness.
+        Source of randomness. The same seed gives the same bits for any number of threads.
 
     Returns
     -------
@@ -75,6 +76,9 @@ def multiply(
     For CSR and CSC factors "sampling" and "countsketch" cost O(nnz) beside the product of the two
     sketches. "gaussian" and "rademacher" cost more than AB itself unless q and r exceed s: they are
     yardsticks.
+
+    The product of the two sketches runs in tiles on all processors; meanwhile BLAS has one thread
+    in the whole process.
 
     References
     ----------
@@ -109,7 +113,7 @@ def multiply(
             pair = _sampled((left, right), s, p, generator)
         else:
             pair = _DENSE[method]((left, right), s, generator)
-        found = pair[0] @ pair[1].T
+        found = matmul(pair[0], pair[1].T)
         if not _finite(found):
             validation.matrix("A", left)
             validation.matrix("B", given, ndim=(1, 2))
@@ -205,7 +209,7 @@ def _independent(entries: Callable[[np.random.Generator, tuple[int, int]], Float
         for columns in _blocks.spans(d, max(1, DENSE // s)):
             S = entries(rng, (len(range(*columns.indices(d))), s)) / np.sqrt(s)
             for M, total in zip(readable, sums, strict=True):
-                total += M[:, columns].astype(np.float64) @ S
+                total += matmul(M[:, columns].astype(np.float64), S)
         return sums
 
     return sketch

@@ -12,6 +12,7 @@ import reference
 import scipy.linalg
 import scipy.sparse
 import scipy.stats
+import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -292,6 +293,17 @@ def test_same_bits_for_any_number_of_threads(method, monkeypatch):
         found.append(sketches.multiply(A, B, 16, method=method, rng=8))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_bits_for_any_number_of_threads_of_blas(method):
+    """A product that BLAS cuts by its threads has other bits for two of them than for one."""
+    A, B = factors(300, 2000, 200)
+    found = []
+    for threads in (1, 2):
+        with threadpoolctl.threadpool_limits(threads):
+            found.append(sketches.multiply(A, B, 500, method=method, rng=8))
+    np.testing.assert_array_equal(*found)
 
 
 def test_inputs_are_not_changed():

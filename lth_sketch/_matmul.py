@@ -1,0 +1,67 @@
+"""Dense matrix products in fixed tiles: the same bits for any number of threads.
+
+A multi-threaded BLAS cuts a product by the number of its threads, and the cut shows in the last
+digits. It also keeps its threads turning after a call, on the processors of the kernels that come
+next. So tiles run on threads of ours, each tile on one thread of BLAS.
+"""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from threadpoolctl import ThreadpoolController
+
+from lth_sketch import _blocks, validation
+
+# Largest tile: BLAS rearranges the factors of each tile, which large tiles make up for.
+ROWS, COLUMNS = 512, 1024
+# Multiplications below which a product is a single tile.
+SMALL = 1 << 22
+# The number of threads of BLAS belongs to the process: one product at a time may change it.
+_LOCK = Lock()
+
+
+def matmul(left: Any, right: Any) -> Any:
+    """Return ``left @ right``; NaN and infinity pass without a warning.
+
+    Parameters
+    ----------
+    left : (q, n) float64 array or sparse matrix
+        Left factor.
+    right : (n, r) float64 array or sparse matrix
+        Right factor.
+
+    Returns
+    -------
+    (q, r) array or sparse matrix
+        The product; sparse if both factors are.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        if scipy.sparse.issparse(left) or scipy.sparse.issparse(right):
+            return left @ right
+        out = np.empty((len(left), right.shape[1]))
+        jobs = [
+            partial(np.matmul, left[rows], right[:, columns], out=out[rows, columns])
+            for rows, columns in _tiles(len(left), left.shape[1], right.shape[1])
+        ]
+        with _LOCK, _controller().limit(limits=1, user_api="blas"):
+            _blocks.run(jobs, validation.workers(None))
+        return out
+
+
+def _tiles(q: int, n: int, r: int) -> list[tuple[slice, slice]]:
+    """Cut a (q, r) product over n terms into tiles that depend on nothing else."""
+    rows, columns = q, r
+    if q * n * r >= SMALL:
+        # An even number of bands, so that two threads share them fairly.
+        rows, columns = -(-q // (2 * -(-q // (2 * ROWS)))), COLUMNS
+    return [(a, b) for a in _blocks.spans(q, rows) for b in _blocks.spans(r, columns)]
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
