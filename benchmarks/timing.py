@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Seconds after which the threads of BLAS are asleep.
-REST = 0.2
+REST = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Row:
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:
     """Median wall-clock seconds of `call`, after one call that is not counted.
 
-    Each call begins at rest: for a while after a matrix product the threads of BLAS keep turning,
-    and would take a processor from the call that comes next.
+    Calls follow one another, as in a user's loop. The first begins at rest: for a while after a
+    matrix product the threads of BLAS keep turning, and the rival before shall not be in the way.
     """
+    time.sleep(REST)
     call()
     taken = []
     for _ in range(repeats):
-        time.sleep(REST)
         start = time.perf_counter()
         call()
         taken.append(time.perf_counter() - start)
