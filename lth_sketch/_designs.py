@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lth_sketch import _blocks
-from lth_sketch._blocks import Survey
+from lth_sketch import _blocks, _survey
+from lth_sketch._survey import Survey
 from lth_sketch.kernels import draws
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -138,7 +138,7 @@ def _poisson(
     found: Survey, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p = found.p
-    tau = _blocks.threshold(found, s, threads)
+    tau = _survey.threshold(found, s, threads)
     blocks = _blocks.spans(len(p))
     children = streams(rng, len(blocks))
     counts = np.empty(len(blocks), np.int64)
@@ -158,7 +158,7 @@ def _poisson(
 
 def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
     p = found.p
-    tau = _blocks.threshold(found, s, threads)
+    tau = _survey.threshold(found, s, threads)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         keep = _ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
@@ -314,7 +314,7 @@ def _systematic(
     if s == found.nonzero:
         return _poisson(found, s, rng, threads)
     p = found.p
-    tau = _blocks.threshold(found, s, threads)
+    tau = _survey.threshold(found, s, threads)
     blocks = _blocks.spans(len(p))
     indices = np.empty(s, np.int64)
     weights = np.empty(s, p.dtype)
@@ -360,7 +360,7 @@ def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> In
 def _systematic_rows(found: Survey, s: int, threads: int) -> Rows:
     if s == found.nonzero:
         return _poisson_rows(found, s, threads)
-    block = _lifted(found.p, _blocks.threshold(found, s, threads))
+    block = _lifted(found.p, _survey.threshold(found, s, threads))
     length = _length(*block)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:

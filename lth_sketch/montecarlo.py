@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from lth_sketch import _blocks, probabilities, validation
+from lth_sketch import _survey, probabilities, validation
 from lth_sketch.kernels import errors
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
@@ -196,7 +196,7 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
 def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     found = _checked(p, sizes, "poisson")
-    taus = np.array([_blocks.threshold(found, s) for s in sizes])
+    taus = np.array([_survey.threshold(found, s) for s in sizes])
     return _ranked(product, p, sizes, taus, taus[-1])
 
 
@@ -204,7 +204,7 @@ def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     found = _checked(p, sizes, "priority")
     # The number of ranks above a threshold has a smaller variance than its mean.
     enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
-    limit = _blocks.threshold(found, enough) if enough < found.nonzero else 0.0
+    limit = _survey.threshold(found, enough) if enough < found.nonzero else 0.0
     return _ranked(product, p, sizes, np.zeros(len(sizes)), limit)
 
 
@@ -234,9 +234,9 @@ def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-def _checked(p: Floats, sizes: Integers, design: str) -> _blocks.Survey:
-    found = _blocks.survey(p)
-    _blocks.check_size(found, int(sizes[-1]), design)
+def _checked(p: Floats, sizes: Integers, design: str) -> _survey.Survey:
+    found = _survey.survey(p)
+    _survey.check_size(found, int(sizes[-1]), design)
     return found
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from lth_sketch import _blocks, validation
+from lth_sketch import _blocks, _survey, validation
 from lth_sketch import _designs as designs
-from lth_sketch._blocks import Survey
+from lth_sketch._survey import Survey
 from lth_sketch.validation import Array, Integers
 
 
@@ -216,7 +216,7 @@ def _arguments(
     s = validation.count("s", s)
     threads = validation.workers(n_jobs)
     generator = validation.generator(rng)
-    found = _blocks.survey(p, threads)
+    found = _survey.survey(p, threads)
     if design != "multinomial":
-        _blocks.check_size(found, s, design)
+        _survey.check_size(found, s, design)
     return found, s, generator, threads

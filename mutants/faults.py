@@ -44,7 +44,7 @@ def _fault(name: str, path: str, before: str, after: str, *tests: str) -> Fault:
     return Fault(name, f"lth_sketch/{path}", before, after, files)
 
 
-_CAPPED = "np.minimum(1.0, found.p / _blocks.threshold(found, s))"
+_CAPPED = "np.minimum(1.0, found.p / _survey.threshold(found, s))"
 _ALL_TIES = "result[ties[: kept - int(result.sum())]] = True"
 _TOPPED_UP = "keep[np.flatnonzero(ranks == tau)[:missing]] = True"
 _SHUFFLED = "generator.permutation(x.ravel()).reshape(x.shape)"
@@ -103,7 +103,7 @@ FAULTS = (
     ),
     _fault(
         "threshold not refilled",
-        "_blocks.py",
+        "_survey.py",
         "while found.largest >= tau:",
         "while False:",
         "sampling_replayed",

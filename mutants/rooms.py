@@ -30,6 +30,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "sampling.py": ("sampling_replayed", "sampling", "sampling_laws"),
         "_designs.py": ("sampling_replayed", "sampling", "sampling_laws"),
         "_blocks.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
+        "_survey.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
     },
     "regression": {
         "regression/maskfits.py": ("fit_masks",),

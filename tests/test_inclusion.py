@@ -10,7 +10,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import _blocks
+from lth_sketch import _blocks, _survey
 from lth_sketch.kernels import filling
 from lth_sketch.probabilities import inclusion
 from lth_sketch.tolerances import EXACT, QUADRATURE
@@ -38,9 +38,9 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
         assert inclusion(p, s, design=design) == pytest.approx(expected, rel=EXACT, abs=EXACT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_blocks, "BLOCK", block)
-        found = _blocks.survey(p)
+        found = _survey.survey(p)
         with np.errstate(over="ignore"):
-            pi = np.minimum(1.0, p / _blocks.threshold(found, s, threads=2))
+            pi = np.minimum(1.0, p / _survey.threshold(found, s, threads=2))
     assert pi == pytest.approx(expected, rel=EXACT, abs=EXACT)
     assert (found.total, found.largest) == (pytest.approx(p.sum(), rel=EXACT), p.max())
     assert found.nonzero == np.count_nonzero(p)
@@ -48,10 +48,10 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_weights_are_scaled_beyond_the_bounds_only(zero):
-    for end in (_blocks.SMALLEST, _blocks.LARGEST):
-        assert _blocks.survey(np.array([end, zero])).largest == end
-    for beyond in (_blocks.SMALLEST / 2, _blocks.LARGEST * 2):
-        assert _blocks.survey(np.array([beyond, zero])).largest == 0.5
+    for end in (_survey.SMALLEST, _survey.LARGEST):
+        assert _survey.survey(np.array([end, zero])).largest == end
+    for beyond in (_survey.SMALLEST / 2, _survey.LARGEST * 2):
+        assert _survey.survey(np.array([beyond, zero])).largest == 0.5
 
 
 def test_capping_refills():
@@ -67,8 +67,8 @@ def test_all_nonzero_are_kept_when_s_is_their_number(design):
 @pytest.mark.parametrize("d", [1, 5, 300])
 def test_all_have_a_threshold_below_every_number(d):
     p = np.random.default_rng(d).random(d) + 0.1
-    assert _blocks.threshold(_blocks.survey(p), d) == _blocks.ALL
-    assert _blocks.threshold(_blocks.survey(p), d - 0.5) > _blocks.ALL
+    assert _survey.threshold(_survey.survey(p), d) == _survey.ALL
+    assert _survey.threshold(_survey.survey(p), d - 0.5) > _survey.ALL
 
 
 def test_multinomial_enumerated():
@@ -172,9 +172,9 @@ def test_too_many_for_the_nonzero_weights(design):
 
 def test_the_least_threshold_is_the_least_normal_number():
     tiny = float(np.finfo(np.float64).tiny)
-    _blocks.check_span(tiny, 1)
+    _survey.check_span(tiny, 1)
     with pytest.raises(ValueError, match="too many orders of magnitude for s = 1"):
-        _blocks.check_span(float(np.nextafter(tiny, 0.0)), 1)
+        _survey.check_span(float(np.nextafter(tiny, 0.0)), 1)
 
 
 def test_weights_beyond_float64_are_refused():

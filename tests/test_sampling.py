@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_inclusion import cases
 
-from lth_sketch import _blocks, _designs
+from lth_sketch import _blocks, _designs, _survey
 from lth_sketch.kernels import draws
 from lth_sketch.sampling import draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
@@ -98,7 +98,7 @@ def test_float32_weights_are_added_up_in_float64(design, size):
     d = size(100_000, 2_000)
     single = np.random.default_rng(20).random(d, dtype=np.float32)
     double = single.astype(np.float64)
-    assert _blocks.survey(single).total == pytest.approx(double.sum(), rel=EXACT)
+    assert _survey.survey(single).total == pytest.approx(double.sum(), rel=EXACT)
     indices, weights = draw(single, d // 3, design=design, rng=21)
     expected = draw(double, d // 3, design=design, rng=21)
     assert (indices == expected[0]).all()
@@ -289,10 +289,10 @@ def test_systematic_starts_are_all_that_complete_the_number(excess):
 @pytest.mark.parametrize("excess", [-0.5, 0.5])
 def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, excess):
     """As if rounding had made it half a unit longer or shorter: s of them from every seed."""
-    threshold = _blocks.threshold
+    threshold = _survey.threshold
     monkeypatch.setattr(_blocks, "BLOCK", 7)
     monkeypatch.setattr(
-        _blocks, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
+        _survey, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
     )
     p = np.random.default_rng(29).random(50) + 0.5
     for seed in range(20):

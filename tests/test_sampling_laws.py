@@ -7,7 +7,7 @@ import pytest
 import reference
 import scipy.stats
 
-from lth_sketch import _blocks, _designs
+from lth_sketch import _blocks, _designs, _survey
 from lth_sketch.probabilities import inclusion
 from lth_sketch.sampling import draw, masks
 from lth_sketch.tolerances import EXACT, SINGLE
@@ -111,7 +111,7 @@ def test_draws_over_many_blocks(size):
 def test_more_weights_than_float32_can_count():
     d = 2**24 + 1
     p = np.ones(d, np.float32)
-    assert _blocks.survey(p).total == d
+    assert _survey.survey(p).total == d
     indices, weights = draw(p, 2**20, design="systematic", rng=17)
     assert (np.diff(indices) >= 16).all()
     assert weights == pytest.approx(d / 2**20, rel=SINGLE)

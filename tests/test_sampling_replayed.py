@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_inclusion import cases
 
-from lth_sketch import _blocks, _designs
+from lth_sketch import _blocks, _designs, _survey
 from lth_sketch.kernels import draws
 from lth_sketch.probabilities import inclusion
 from lth_sketch.sampling import draw, mask, masks
@@ -109,9 +109,9 @@ def test_systematic_law_enumerated(case):
     """Every interval of starts: the kernel's sets have the first and second order of the twin."""
     p, s = case
     pi = reference.inclusion_by_filling(p, s)
-    found = _blocks.survey(p)
+    found = _survey.survey(p)
     # All are kept at any threshold that the least of them reaches.
-    tau = _blocks.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
+    tau = _survey.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
     indices, weights = np.empty(s, np.int64), np.empty(s)
     pairs, expected = np.zeros((2, len(p), len(p)))
     start = 0.0

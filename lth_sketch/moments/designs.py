@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from lth_sketch import _blocks, probabilities, validation
+from lth_sketch import _survey, probabilities, validation
 from lth_sketch.kernels import designs
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
@@ -196,7 +196,7 @@ def _systematic(product: Product, p: Floats, s: int) -> float:
 
 
 def _priority(product: Product, p: Floats, s: int) -> float:
-    _blocks.check_size(_blocks.survey(p), s, "priority")
+    _survey.check_size(_survey.survey(p), s, "priority")
     order = np.argsort(-p, kind="stable")[: np.count_nonzero(p)]
     if s == len(order):
         return 0.0
