@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from lth_sketch import _survey, probabilities, validation
+from lth_sketch import _blocks, _survey, probabilities, validation
 from lth_sketch.kernels import errors
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
@@ -86,18 +86,16 @@ def squared_errors(
     chances = validation.covering(p, product.term_norms)
     sizes, where = np.unique(draws, return_inverse=True)
     simulate = prepare(product, chances, sizes)
-    blocks = [slice(start, start + BLOCK) for start in range(0, trials, BLOCK)]
+    blocks = _blocks.spans(trials, BLOCK)
     children = generator.spawn(len(blocks))
     out = np.empty((len(sizes), trials))
 
-    def run(task: tuple[slice, np.random.Generator]) -> None:
-        columns, child = task
-        part = np.empty((len(sizes), len(range(*columns.indices(trials)))))
+    def run(columns: slice, child: np.random.Generator) -> None:
+        part = np.empty((len(sizes), columns.stop - columns.start))
         simulate(child, part)
         out[:, columns] = part
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(run, zip(blocks, children, strict=True)))
+    _blocks.run([partial(run, *task) for task in zip(blocks, children, strict=True)], threads)
     out *= product.total**2
     return np.asarray(out[where.reshape(draws.shape)])
 
