@@ -87,6 +87,17 @@ def test_rows_replayed_in_numpy(case, seed):
     assert masks(p, 3 * s, n, rng=seed).toarray() == pytest.approx(counts * scale, rel=EXACT)
 
 
+@pytest.mark.parametrize("s", [400, 800, 1200, 1600])
+def test_priority_where_a_bin_holds_many_ranks(s, monkeypatch):
+    monkeypatch.setattr(_blocks, "BLOCK", 100)
+    p = 1 + np.random.default_rng(32).random(2000) / 100
+    ranks = p / reference.replayed_uniforms(len(p), np.random.default_rng(s), 100)
+    order = np.argsort(-ranks)
+    indices, weights = draw(p, s, design="priority", rng=s)
+    assert indices.tolist() == np.sort(order[:s]).tolist()
+    assert weights == pytest.approx(np.maximum(1.0, ranks[order[s]] / p[indices]), rel=EXACT)
+
+
 @pytest.mark.parametrize("d", range(1, 34))
 def test_draws_with_replacement_of_any_length(d):
     p = np.random.default_rng(31).random(d)
