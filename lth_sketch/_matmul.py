@@ -21,6 +21,9 @@ from lth_sketch import _blocks, validation
 ROWS, COLUMNS = 512, 1024
 # Multiplications below which a product is a single tile.
 SMALL = 1 << 22
+# Multiplications below which BLAS starts no second thread, for a matrix and for a vector (OpenBLAS:
+# up to 262,144, and below 9,216): there the change of its threads would cost more than the product.
+TINY, TINY_VECTOR = 1 << 18, 1 << 13
 # The number of threads of BLAS belongs to the process: one product at a time may change it.
 _LOCK = Lock()
 
@@ -41,12 +44,14 @@ def matmul(left: Any, right: Any) -> Any:
         The product; sparse if both factors are.
     """
     with np.errstate(invalid="ignore", over="ignore"):
-        if scipy.sparse.issparse(left) or scipy.sparse.issparse(right):
+        (q, n), r = left.shape, right.shape[1]
+        tiny = q * n * r < (TINY if min(q, r) > 1 else TINY_VECTOR)
+        if tiny or scipy.sparse.issparse(left) or scipy.sparse.issparse(right):
             return left @ right
-        out = np.empty((len(left), right.shape[1]))
+        out = np.empty((q, r))
         jobs = [
             partial(np.matmul, left[rows], right[:, columns], out=out[rows, columns])
-            for rows, columns in _tiles(len(left), left.shape[1], right.shape[1])
+            for rows, columns in _tiles(q, n, r)
         ]
         with _LOCK, _controller().limit(limits=1, user_api="blas"):
             _blocks.run(jobs, validation.workers(None))

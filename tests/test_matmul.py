@@ -23,6 +23,8 @@ def factors(q, n, r):
 
 @pytest.fixture(params=[None, (3, 4), (1, 1)], ids=["whole", "tiles", "entries"])
 def tiles(request, monkeypatch):
+    monkeypatch.setattr(_matmul, "TINY", 0)
+    monkeypatch.setattr(_matmul, "TINY_VECTOR", 0)
     if request.param:
         monkeypatch.setattr(_matmul, "SMALL", 1)
         monkeypatch.setattr(_matmul, "ROWS", request.param[0])
@@ -60,8 +62,24 @@ def test_tiles_cover_the_product_once():
     assert len(_matmul._tiles(100, 100, 100)) == 1
 
 
-def test_same_bits_for_any_number_of_threads(monkeypatch):
-    left, right = factors(300, 500, 200)
+# Matrices and vectors, tiny and larger.
+THREADED = [
+    (300, 500, 200),
+    (64, 64, 63),
+    (64, 64, 64),
+    (2, 60_000, 2),
+    (400, 2, 300),
+    (1, _matmul.TINY_VECTOR - 1, 1),
+    (_matmul.TINY_VECTOR - 1, 1, 1),
+    (1, 300_000, 1),
+    (1, 500, 2000),
+    (2000, 500, 1),
+]
+
+
+@pytest.mark.parametrize("shape", THREADED)
+def test_same_bits_for_any_number_of_threads(shape, monkeypatch):
+    left, right = factors(*shape)
     found = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(_matmul.validation, "workers", lambda n, threads=threads: threads)
@@ -85,7 +103,7 @@ def test_the_number_of_threads_of_blas_is_set_back():
             caller.join()
         assert blas_threads() == before
         with pytest.raises(ValueError, match="matmul"):
-            matmul(np.ones((2, 3)), np.ones((2, 3)))
+            matmul(np.ones((200, 300)), np.ones((200, 300)))
         assert blas_threads() == before
 
 
