@@ -25,7 +25,7 @@ from figures.panels import (
 from figures.tables import Table, distinct, rows, select
 from lth_sketch import Product, moments, montecarlo, probabilities, sketches
 from lth_sketch.datasets import Dataset
-from lth_sketch.factor import factor
+from lth_sketch.reduction import factor
 from lth_sketch.validation import Floats, Integers
 
 NAME = "designs"

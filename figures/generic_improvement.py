@@ -19,7 +19,7 @@ from figures.reduced import Split, initial, split
 from figures.tables import Table, distinct, rows
 from lth_sketch import pruning
 from lth_sketch.datasets import Dataset
-from lth_sketch.factor import Factor, factor
+from lth_sketch.reduction import Factor, factor
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
 

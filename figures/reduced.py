@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lth_sketch.datasets import Dataset
-from lth_sketch.factor import Factor, factor
+from lth_sketch.reduction import Factor, factor
 from lth_sketch.validation import Array, Floats, Integers
 
 

@@ -18,7 +18,7 @@ from figures.reduced import initial, split
 from figures.tables import Table, distinct, rows, select
 from lth_sketch import bounds, probabilities, sampling
 from lth_sketch.datasets import Dataset
-from lth_sketch.factor import Factor, factor
+from lth_sketch.reduction import Factor, factor
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
 

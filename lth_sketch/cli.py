@@ -10,16 +10,8 @@ from types import ModuleType
 
 import numpy as np
 
-from lth_sketch import (
-    bounds,
-    checkpoints,
-    datasets,
-    moments,
-    named,
-    report,
-    validation,
-    verify,
-)
+from lth_sketch import bounds, checkpoints, datasets, moments, named, validation, verify
+from lth_sketch.certificate import page
 from lth_sketch.pruning.selection import DESIGNS, SCOPES
 from lth_sketch.statements import PRODUCTS, REGISTER
 
@@ -116,7 +108,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         if chosen.out is None:
             raise ValueError("--figures needs --out, the page that will hold them; got none")
         names = dict.fromkeys(s.figure for s in statements if s.figure is not None)
-        drawn = report.pictures(chosen.figures, names)
+        drawn = page.pictures(chosen.figures, names)
     show = sys.stderr.isatty()
 
     def progress(text: str) -> None:
@@ -136,7 +128,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         progress("")
     if chosen.out is not None:
         unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
-        unfinished.write_text(report.html(found, drawn=drawn), encoding="utf-8")
+        unfinished.write_text(page.html(found, drawn=drawn), encoding="utf-8")
         unfinished.replace(chosen.out)
     print(found.json() if chosen.json else found.table())
     return 1 if found.refuted else 0

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from lth_sketch import _blocks, _survey, probabilities, validation
+from lth_sketch import probabilities, validation
+from lth_sketch.inclusion import checked
 from lth_sketch.kernels import errors
+from lth_sketch.parallel import blockwise
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
 
@@ -86,7 +88,7 @@ def squared_errors(
     chances = validation.covering(p, product.term_norms)
     sizes, where = np.unique(draws, return_inverse=True)
     simulate = prepare(product, chances, sizes)
-    blocks = _blocks.spans(trials, BLOCK)
+    blocks = blockwise.spans(trials, BLOCK)
     children = generator.spawn(len(blocks))
     out = np.empty((len(sizes), trials))
 
@@ -95,7 +97,7 @@ def squared_errors(
         simulate(child, part)
         out[:, columns] = part
 
-    _blocks.run([partial(run, *task) for task in zip(blocks, children, strict=True)], threads)
+    blockwise.run([partial(run, *task) for task in zip(blocks, children, strict=True)], threads)
     out *= product.total**2
     return np.asarray(out[where.reshape(draws.shape)])
 
@@ -194,7 +196,7 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
 def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     found = _checked(p, sizes, "poisson")
-    taus = np.array([_survey.threshold(found, s) for s in sizes])
+    taus = np.array([checked.threshold(found, s) for s in sizes])
     return _ranked(product, p, sizes, taus, taus[-1])
 
 
@@ -202,7 +204,7 @@ def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     found = _checked(p, sizes, "priority")
     # The number of ranks above a threshold has a smaller variance than its mean.
     enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
-    limit = _survey.threshold(found, enough) if enough < found.nonzero else 0.0
+    limit = checked.threshold(found, enough) if enough < found.nonzero else 0.0
     return _ranked(product, p, sizes, np.zeros(len(sizes)), limit)
 
 
@@ -232,9 +234,9 @@ def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-def _checked(p: Floats, sizes: Integers, design: str) -> _survey.Survey:
-    found = _survey.survey(p)
-    _survey.check_size(found, int(sizes[-1]), design)
+def _checked(p: Floats, sizes: Integers, design: str) -> checked.CheckedWeights:
+    found = checked.survey(p)
+    checked.check_size(found, int(sizes[-1]), design)
     return found
 
 

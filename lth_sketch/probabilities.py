@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from lth_sketch import _inclusion, validation
+from lth_sketch import validation
+from lth_sketch.inclusion import designs
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -316,7 +317,7 @@ def inclusion(p: npt.ArrayLike, s: int, *, design: str = "multinomial") -> Float
     >>> inclusion([1, 1, 6], 2, design="poisson")
     array([0.5, 0.5, 1. ])
     """
-    compute = _inclusion.DESIGNS[validation.choice("design", design, _inclusion.DESIGNS)]
+    compute = designs.DESIGNS[validation.choice("design", design, designs.DESIGNS)]
     return compute(p, validation.count("s", s))
 
 

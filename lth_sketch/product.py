@@ -11,7 +11,7 @@ import scipy.linalg.lapack
 import scipy.sparse
 
 from lth_sketch import validation
-from lth_sketch._squares import column_squares
+from lth_sketch.parallel.norms import column_squares
 from lth_sketch.validation import Array, Floats
 
 # The largest number of float64 entries of a factor C of S0: 2 GiB.

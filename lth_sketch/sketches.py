@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from lth_sketch import _blocks, sampling, validation
-from lth_sketch._matmul import matmul
-from lth_sketch._squares import by_column, column_squares
+from lth_sketch import sampling, validation
 from lth_sketch.kernels import transforms
+from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.norms import by_column, column_squares
+from lth_sketch.parallel.products import matmul
 from lth_sketch.product import LARGEST, SMALLEST
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -144,22 +145,22 @@ def _sampled(
     ends = np.cumsum([0 if scipy.sparse.issparse(M) else M.shape[0] for M in factors])
     room = np.empty((ends[1], len(indices)))
     parts = zip(factors, scales, np.split(room, ends[:1]), strict=True)
-    return _blocks.filled([_columns(M, indices, *part) for M, *part in parts], room.size)
+    return blockwise.filled([_columns(M, indices, *part) for M, *part in parts], room.size)
 
 
-def _columns(M: Any, indices: Integers, scale: Floats, space: Floats) -> _blocks.Unfilled:
+def _columns(M: Any, indices: Integers, scale: Floats, space: Floats) -> blockwise.Unfilled:
     """Return ``M[:, indices] * scale`` in float64, in `space` where M is dense."""
     if by_column(M):
         turned = space.reshape(len(indices), len(M))
         return turned.T, [
             partial(transforms.gather_rows, M.T, indices[part], scale[part], turned[part])
-            for part in _blocks.spans(len(turned), ROWS)
+            for part in blockwise.spans(len(turned), ROWS)
         ]
     if scipy.sparse.issparse(M) or not M.flags.c_contiguous:
         return _scaled(M[:, indices], scale), []
     return space, [
         partial(transforms.gather, M[rows], indices, scale, space[rows])
-        for rows in _blocks.spans(len(M), ROWS)
+        for rows in blockwise.spans(len(M), ROWS)
     ]
 
 
@@ -192,8 +193,8 @@ def _scaled(M: Any, scale: Floats) -> Any:
 
 def _share(work: Callable[[slice], None], length: int, size: int) -> None:
     """Run `work` on blocks of `size` rows out of `length`, on all threads."""
-    jobs = [partial(work, rows) for rows in _blocks.spans(length, size)]
-    _blocks.run(jobs, validation.workers(None))
+    jobs = [partial(work, rows) for rows in blockwise.spans(length, size)]
+    blockwise.run(jobs, validation.workers(None))
 
 
 _Sketch = Callable[[tuple[Any, Any], int, np.random.Generator], list[Any]]
@@ -206,7 +207,7 @@ def _independent(entries: Callable[[np.random.Generator, tuple[int, int]], Float
         d = factors[0].shape[1]
         readable = [M.tocsc() if scipy.sparse.issparse(M) else M for M in factors]
         sums = [np.zeros((M.shape[0], s)) for M in factors]
-        for columns in _blocks.spans(d, max(1, DENSE // s)):
+        for columns in blockwise.spans(d, max(1, DENSE // s)):
             S = entries(rng, (len(range(*columns.indices(d))), s)) / np.sqrt(s)
             for M, total in zip(readable, sums, strict=True):
                 total += matmul(M[:, columns].astype(np.float64), S)

@@ -44,7 +44,7 @@ def _fault(name: str, path: str, before: str, after: str, *tests: str) -> Fault:
     return Fault(name, f"lth_sketch/{path}", before, after, files)
 
 
-_CAPPED = "np.minimum(1.0, found.p / _survey.threshold(found, s))"
+_CAPPED = "np.minimum(1.0, found.p / checked.threshold(found, s))"
 _ALL_TIES = "result[ties[: kept - int(result.sum())]] = True"
 _TOPPED_UP = "keep[np.flatnonzero(ranks == tau)[:missing]] = True"
 _SHUFFLED = "generator.permutation(x.ravel()).reshape(x.shape)"
@@ -61,7 +61,7 @@ FAULTS = (
     ),
     _fault(
         "1 / (s p) after priority sampling, one draw",
-        "_designs.py",
+        "sampling/_designs.py",
         "return _listed(found, tau, np.array([s]), lambda _: keep, threads)",
         "return _listed(found, found.total / s, np.array([s]), lambda _: keep, threads)",
         "sampling_replayed",
@@ -70,7 +70,7 @@ FAULTS = (
     ),
     _fault(
         "1 / (s p) after priority sampling, blocks",
-        "_designs.py",
+        "sampling/_designs.py",
         "return _listed(found, tau, counts, keep, threads)\n\n\ndef _priority_rows",
         "return _listed(found, found.total / s, counts, keep, threads)\n\n\ndef _priority_rows",
         "sampling_replayed",
@@ -79,7 +79,7 @@ FAULTS = (
     ),
     _fault(
         "1 / (s p) after priority sampling, rows",
-        "_designs.py",
+        "sampling/_designs.py",
         "draws.listed_rows(p, keep, taus, *output)",
         "draws.listed_rows(p, keep, np.full(len(taus), found.total / s), *output)",
         "sampling_replayed",
@@ -89,21 +89,21 @@ FAULTS = (
     # --- inclusion probabilities ---
     _fault(
         "inclusions not capped at 1",
-        "_inclusion.py",
+        "inclusion/designs.py",
         _CAPPED,
         "s * found.p / found.total",
         "inclusion",
     ),
     _fault(
         "inclusions capped, not refilled",
-        "_inclusion.py",
+        "inclusion/designs.py",
         _CAPPED,
         "np.minimum(1.0, s * found.p / found.total)",
         "inclusion",
     ),
     _fault(
         "threshold not refilled",
-        "_survey.py",
+        "inclusion/checked.py",
         "while found.largest >= tau:",
         "while False:",
         "sampling_replayed",
@@ -120,13 +120,15 @@ FAULTS = (
     # --- ties ---
     _fault(
         "ties all kept by a draw",
-        "_designs.py",
+        "sampling/_designs.py",
         _TOPPED_UP,
         "keep[ranks == tau] = True",
         "sampling_replayed",
         "sampling",
     ),
-    _fault("ties all lost by a draw", "_designs.py", _TOPPED_UP, "pass", "sampling_replayed"),
+    _fault(
+        "ties all lost by a draw", "sampling/_designs.py", _TOPPED_UP, "pass", "sampling_replayed"
+    ),
     _fault(
         "ties all kept by select",
         "pruning/selection.py",
@@ -162,7 +164,7 @@ FAULTS = (
     ),
     _fault(
         "weights summed in float32",
-        "kernels/filling.py",
+        "kernels/inclusion.py",
         "total += float(front[i])",
         "total = float(np.float32(total) + np.float32(front[i]))",
         "sampling_replayed",
@@ -171,7 +173,7 @@ FAULTS = (
     ),
     _fault(
         "rests summed in float32",
-        "kernels/filling.py",
+        "kernels/inclusion.py",
         "rest += np.float64(p[i]) if below else 0.0",
         "rest = float(np.float32(rest) + np.float32(p[i])) if below else rest",
         "sampling_replayed",
@@ -210,7 +212,7 @@ FAULTS = (
     ),
     _fault(
         "S5 with systematic errors not centred",
-        "kernels/designs.py",
+        "kernels/moments.py",
         "first[i] * inverse[i] - 1.0",
         "first[i] * inverse[i]",
         "moments_designs",

@@ -19,6 +19,7 @@ import sklearn.datasets
 from image_files import images, write_binary, write_idx, write_python
 
 from lth_sketch import datasets
+from lth_sketch.datasets import loading
 from lth_sketch.tolerances import EPS32, EXACT
 
 REAL = os.environ.get("LTH_SKETCH_DATA")
@@ -319,7 +320,7 @@ def test_bad_arguments_before_any_reading(
     options: dict[str, Any],
     message: str,
 ) -> None:
-    monkeypatch.setattr(datasets, "_images", lambda *arguments: pytest.fail("it read files"))
+    monkeypatch.setattr(loading, "_images", lambda *arguments: pytest.fail("it read files"))
     with pytest.raises(error, match=message):
         datasets.load(**{"name": "mnist", "data_home": tmp_path, **options})
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from image_files import idx, images, python_2_batch, write_binary, write_idx, write_python
 
-from lth_sketch import _formats
+from lth_sketch.datasets import formats
 
 SQUARE, PLANES = (28, 28), (3, 32, 32)
 
@@ -24,9 +24,9 @@ SQUARE, PLANES = (28, 28), (3, 32, 32)
 def test_idx_round_trip(tmp_path: Path, split: str, prefix: str, zipped: bool) -> None:
     pixels, labels = images(5, SQUARE)
     write_idx(tmp_path, prefix, pixels, labels, zipped=zipped)
-    paths = _formats.find_idx(tmp_path, split)
+    paths = formats.find_idx(tmp_path, split)
     assert [path.suffix == ".gz" for path in paths] == [zipped, zipped]
-    X, y = _formats.read_idx(paths)
+    X, y = formats.read_idx(paths)
     np.testing.assert_array_equal(X, pixels.reshape(5, 784))
     np.testing.assert_array_equal(y, labels)
 
@@ -34,9 +34,9 @@ def test_idx_round_trip(tmp_path: Path, split: str, prefix: str, zipped: bool) -
 def test_idx_plain_files_before_zipped_ones(tmp_path: Path) -> None:
     write_idx(tmp_path, "train", *images(4, SQUARE, seed=1), zipped=True)
     write_idx(tmp_path, "train", *images(5, SQUARE, seed=2), zipped=False)
-    X, _ = _formats.read_idx(_formats.find_idx(tmp_path, "train"))
+    X, _ = formats.read_idx(formats.find_idx(tmp_path, "train"))
     assert len(X) == 5
-    assert _formats.find_idx(tmp_path, "test") == []
+    assert formats.find_idx(tmp_path, "test") == []
 
 
 def test_idx_compression_is_told_by_content(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_idx_compression_is_told_by_content(tmp_path: Path) -> None:
     pixels, labels = images(3, SQUARE)
     (tmp_path / "a.gz").write_bytes(idx(pixels))
     (tmp_path / "b").write_bytes(gzip.compress(idx(labels)))
-    X, y = _formats.read_idx([tmp_path / "a.gz", tmp_path / "b"])
+    X, y = formats.read_idx([tmp_path / "a.gz", tmp_path / "b"])
     np.testing.assert_array_equal(X, pixels.reshape(3, 784))
     np.testing.assert_array_equal(y, labels)
 
@@ -77,14 +77,14 @@ def test_idx_damage(tmp_path: Path, pixels: bytes, labels: bytes, message: str) 
     for path, data in zip(paths, (pixels, labels), strict=True):
         path.write_bytes(data)
     with pytest.raises(ValueError, match=message):
-        _formats.read_idx(paths)
+        formats.read_idx(paths)
 
 
 def test_idx_needs_both_files(tmp_path: Path) -> None:
     write_idx(tmp_path, "train", PIXELS, LABELS, zipped=False)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte is there, but"):
-        _formats.read_idx(_formats.find_idx(tmp_path, "train"))
+        formats.read_idx(formats.find_idx(tmp_path, "train"))
 
 
 @given(data=st.data(), zipped=st.booleans())
@@ -96,7 +96,7 @@ def test_idx_truncation_never_passes(
     (folder / "a").write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     (folder / "b").write_bytes(GOOD[1])
     with pytest.raises(ValueError, match=r"a (must|is damaged)"):
-        _formats.read_idx([folder / "a", folder / "b"])
+        formats.read_idx([folder / "a", folder / "b"])
 
 
 @given(position=st.integers(0, 15), value=st.integers(1, 255))
@@ -109,20 +109,20 @@ def test_idx_header_has_no_free_byte(
     (folder / "a").write_bytes(header)
     (folder / "b").write_bytes(GOOD[1])
     with pytest.raises(ValueError, match=r"a (must|is damaged)"):
-        _formats.read_idx([folder / "a", folder / "b"])
+        formats.read_idx([folder / "a", folder / "b"])
 
 
 def test_binary_batches_in_order(tmp_path: Path) -> None:
     parts = {f"data_batch_{k}": images(2, PLANES, seed=k) for k in (5, 2, 3)}
     for name, part in parts.items():
         write_binary(tmp_path, name, *part)
-    paths = _formats.find_cifar(tmp_path, "train")
+    paths = formats.find_cifar(tmp_path, "train")
     assert [path.stem[-1] for path in paths] == ["2", "3", "5"]
-    X, y = _formats.read_cifar(paths)
+    X, y = formats.read_cifar(paths)
     wanted = [parts[path.stem] for path in paths]
     np.testing.assert_array_equal(X, np.concatenate([x.reshape(2, -1) for x, _ in wanted]))
     np.testing.assert_array_equal(y, np.concatenate([labels for _, labels in wanted]))
-    assert _formats.find_cifar(tmp_path, "test") == []
+    assert formats.find_cifar(tmp_path, "test") == []
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_binary_damage(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "test_batch.bin"
     path.write_bytes(data)
     with pytest.raises(ValueError, match=f"test_batch.bin.*{message}"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
 
 
 X2, Y2 = images(2, (3072,), seed=7)
@@ -145,7 +145,7 @@ BATCH: dict[Any, Any] = {b"data": X2, b"labels": Y2.tolist(), b"filenames": [b"a
 
 
 def assert_read(path: Path) -> None:
-    X, y = _formats.read_cifar([path])
+    X, y = formats.read_cifar([path])
     np.testing.assert_array_equal(X, X2)
     np.testing.assert_array_equal(y, Y2)
 
@@ -157,7 +157,7 @@ def test_python_batch(tmp_path: Path, protocol: int, key: Any, order: Any) -> No
     content = {key(name): value for name, value in BATCH.items()}
     content[key(b"data")] = np.array(X2, order=order)
     write_python(tmp_path, "test_batch", content, protocol)
-    (path,) = _formats.find_cifar(tmp_path, "test")
+    (path,) = formats.find_cifar(tmp_path, "test")
     assert_read(path)
 
 
@@ -170,7 +170,7 @@ def test_python_batch_as_published(tmp_path: Path) -> None:
 def test_binary_before_python(tmp_path: Path) -> None:
     write_python(tmp_path, "data_batch_1", BATCH)
     write_binary(tmp_path, "data_batch_4", *images(1, PLANES))
-    assert [path.name for path in _formats.find_cifar(tmp_path, "train")] == ["data_batch_4.bin"]
+    assert [path.name for path in formats.find_cifar(tmp_path, "train")] == ["data_batch_4.bin"]
 
 
 class Call:
@@ -195,7 +195,7 @@ def test_python_batch_runs_nothing(tmp_path: Path, function: str, protocol: int)
         tmp_path, "test_batch", {**BATCH, b"filenames": Call(*calls[function])}, protocol
     )
     with pytest.raises(ValueError, match=rf"test_batch must be .* asks for \w+.{function}"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
     assert not mark.exists()
     # The charge is live: the ordinary reader sets it off.
     pickle.loads(path.read_bytes())
@@ -207,7 +207,7 @@ def test_python_batch_cannot_reach_the_stand_in(tmp_path: Path) -> None:
     path = write_python(tmp_path, "test_batch", None)
     path.write_bytes(b"\x80\x02cnumpy\ndtype\n}U\x09argumentsK\x01sb.")
     with pytest.raises(ValueError, match="test_batch must be"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
     assert_read(write_python(tmp_path, "test_batch", BATCH))
 
 
@@ -232,21 +232,21 @@ def test_python_batch_cannot_reach_the_stand_in(tmp_path: Path) -> None:
 def test_python_batch_of_something_else(tmp_path: Path, content: Any, message: str) -> None:
     path = write_python(tmp_path, "test_batch", content)
     with pytest.raises(ValueError, match=f"test_batch must be .*{message}"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
 
 
 @pytest.mark.parametrize("labels", [[3, 10], [3, -1], [3, 2**70]])
 def test_python_batch_of_other_classes(tmp_path: Path, labels: list[int]) -> None:
     path = write_python(tmp_path, "test_batch", {**BATCH, b"labels": labels})
     with pytest.raises(ValueError, match=f"test_batch: .* got {labels[1]} in record 1"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
 
 
 def test_python_batch_of_another_encoding(tmp_path: Path) -> None:
     path = write_python(tmp_path, "test_batch", BATCH, protocol=2)
     path.write_bytes(path.read_bytes().replace(b"latin1", b"rot_13"))
     with pytest.raises(ValueError, match="encoding 'rot_13', not latin1"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])
 
 
 @given(data=st.data(), protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
@@ -257,4 +257,4 @@ def test_python_batch_truncation_never_passes(
     path = tmp_path_factory.mktemp("cifar") / "test_batch"
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     with pytest.raises(ValueError, match="test_batch must be"):
-        _formats.read_cifar([path])
+        formats.read_cifar([path])

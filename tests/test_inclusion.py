@@ -10,8 +10,9 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import _blocks, _survey
-from lth_sketch.kernels import filling
+from lth_sketch.inclusion import checked
+from lth_sketch.kernels import inclusion as kernels
+from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
 from lth_sketch.tolerances import EXACT, QUADRATURE
 
@@ -37,10 +38,10 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
     for design in ("poisson", "systematic"):
         assert inclusion(p, s, design=design) == pytest.approx(expected, rel=EXACT, abs=EXACT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
-        found = _survey.survey(p)
+        patch.setattr(blockwise, "BLOCK", block)
+        found = checked.survey(p)
         with np.errstate(over="ignore"):
-            pi = np.minimum(1.0, p / _survey.threshold(found, s, threads=2))
+            pi = np.minimum(1.0, p / checked.threshold(found, s, threads=2))
     assert pi == pytest.approx(expected, rel=EXACT, abs=EXACT)
     assert (found.total, found.largest) == (pytest.approx(p.sum(), rel=EXACT), p.max())
     assert found.nonzero == np.count_nonzero(p)
@@ -48,10 +49,10 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
 def test_weights_are_scaled_beyond_the_bounds_only(zero):
-    for end in (_survey.SMALLEST, _survey.LARGEST):
-        assert _survey.survey(np.array([end, zero])).largest == end
-    for beyond in (_survey.SMALLEST / 2, _survey.LARGEST * 2):
-        assert _survey.survey(np.array([beyond, zero])).largest == 0.5
+    for end in (checked.SMALLEST, checked.LARGEST):
+        assert checked.survey(np.array([end, zero])).largest == end
+    for beyond in (checked.SMALLEST / 2, checked.LARGEST * 2):
+        assert checked.survey(np.array([beyond, zero])).largest == 0.5
 
 
 def test_capping_refills():
@@ -67,8 +68,8 @@ def test_all_nonzero_are_kept_when_s_is_their_number(design):
 @pytest.mark.parametrize("d", [1, 5, 300])
 def test_all_have_a_threshold_below_every_number(d):
     p = np.random.default_rng(d).random(d) + 0.1
-    assert _survey.threshold(_survey.survey(p), d) == _survey.ALL
-    assert _survey.threshold(_survey.survey(p), d - 0.5) > _survey.ALL
+    assert checked.threshold(checked.survey(p), d) == checked.ALL
+    assert checked.threshold(checked.survey(p), d - 0.5) > checked.ALL
 
 
 def test_multinomial_enumerated():
@@ -110,7 +111,7 @@ def test_fewer_than_s_others_enumerated():
                 others = np.delete(np.where(events, q, 1 - q), i).prod()
                 # Both values of event i come by, with the same others.
                 expected[i] += others / 2 * (events.sum() - events[i] < s)
-        filling.kept(q, s, np.empty(8), found)
+        kernels.kept(q, s, np.empty(8), found)
         assert found == pytest.approx(expected, rel=EXACT, abs=EXACT)
 
 
@@ -144,7 +145,7 @@ def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
         seen.append((q[0], len(law) - 1))
         out[:] = 1.0
 
-    monkeypatch.setattr(filling, "kept", recorded)
+    monkeypatch.setattr(kernels, "kept", recorded)
     d, s, panels, nodes = 2000, 300, 16, 16
     inclusion(np.ones(d), s, design="priority")
     assert len(seen) == panels * nodes
@@ -172,9 +173,9 @@ def test_too_many_for_the_nonzero_weights(design):
 
 def test_the_least_threshold_is_the_least_normal_number():
     tiny = float(np.finfo(np.float64).tiny)
-    _survey.check_span(tiny, 1)
+    checked.check_span(tiny, 1)
     with pytest.raises(ValueError, match="too many orders of magnitude for s = 1"):
-        _survey.check_span(float(np.nextafter(tiny, 0.0)), 1)
+        checked.check_span(float(np.nextafter(tiny, 0.0)), 1)
 
 
 def test_weights_beyond_float64_are_refused():

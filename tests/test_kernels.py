@@ -9,8 +9,8 @@ import pytest
 import reference
 import scipy.stats
 
-from lth_sketch._jit import prefetch
-from lth_sketch.kernels import designs, draws, errors, filling, norms, regression
+from lth_sketch.kernels import draws, errors, inclusion, moments, norms, regression
+from lth_sketch.kernels._jit import prefetch
 from lth_sketch.tolerances import EXACT, SINGLE
 
 TOLERANCES = {np.float64: EXACT, np.float32: SINGLE}
@@ -49,13 +49,13 @@ def test_survey_and_cap(d, dtype):
         for weights in (p.copy(), np.zeros(d, dtype)):
             weights[place] = 7
             bits = weights.view(bits.dtype)
-            total, largest, nonzero = filling.survey(weights, bits)
+            total, largest, nonzero = inclusion.survey(weights, bits)
             assert total == pytest.approx(sum(map(float, weights)), rel=EXACT)
             assert (largest, nonzero) == (bits[place], np.count_nonzero(weights))
-        assert filling.survey(-weights, (-weights).view(bits.dtype))[1] > bits[place]
+        assert inclusion.survey(-weights, (-weights).view(bits.dtype))[1] > bits[place]
     # The threshold itself is not below.
     for tau in (float(p.max()), 1e-9, 9.0):
-        rest, count = filling.capped(p, tau)
+        rest, count = inclusion.capped(p, tau)
         assert rest == pytest.approx(sum(float(x) for x in p if x < tau), rel=EXACT)
         assert count == sum(x >= tau for x in p)
 
@@ -66,7 +66,7 @@ def test_chances_to_be_kept(s, levels):
     q[:s] += 0.7 * (levels > 40)
     law = np.array([reference.number_of_events(np.delete(q, i)) for i in range(40)])
     out = np.empty(40)
-    filling.kept(q, s, np.empty(max(levels, 35)), out)
+    inclusion.kept(q, s, np.empty(max(levels, 35)), out)
     assert out == pytest.approx(law[:, :s].sum(axis=1), rel=EXACT)
 
 
@@ -366,7 +366,7 @@ def test_a_walk_over_starts_loses_no_digit():
         expected += length * sum(math.fsum(column) ** 2 for column in parts.T)
         if i is not None:
             kept[[i, i + 1]] += [-1, 1]
-    assert designs.systematic(C, inverse, first, order, lengths) == pytest.approx(
+    assert moments.systematic(C, inverse, first, order, lengths) == pytest.approx(
         expected, rel=EXACT
     )
 
@@ -378,7 +378,7 @@ def test_integrand_of_priority(d, s):
     gains = np.random.default_rng(s).random(d)
     nodes = np.array([1e-3, 0.1, 0.4, 0.7, 0.9, 0.99]) / p[s]
     out = np.empty(len(nodes))
-    designs.priority(p, gains, s, nodes, out)
+    moments.priority(p, gains, s, nodes, out)
     expected = [reference.priority_integrand(p, gains, s, z) for z in nodes]
     np.testing.assert_allclose(out, expected, rtol=EXACT)
 
@@ -387,7 +387,7 @@ def test_integrand_of_priority_of_many_equal_weights():
     """The law is cut ten deviations above its mean, where nothing of it is left."""
     d, s, z = 600, 360, 0.6
     out = np.empty(1)
-    designs.priority(np.ones(d), np.ones(d), s, np.array([z]), out)
+    moments.priority(np.ones(d), np.ones(d), s, np.array([z]), out)
     expected = d * scipy.stats.binom.sf(s - 1, d - 1, z) / z**2
     np.testing.assert_allclose(out, expected, rtol=EXACT)
 

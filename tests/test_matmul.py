@@ -9,8 +9,8 @@ import pytest
 import scipy.sparse
 import threadpoolctl
 
-from lth_sketch import _matmul
-from lth_sketch._matmul import matmul
+from lth_sketch.parallel import products
+from lth_sketch.parallel.products import matmul
 from lth_sketch.tolerances import EXACT
 
 SHAPES = [(1, 1, 1), (1, 5, 1), (3, 0, 2), (7, 5, 1), (1, 5, 7), (13, 9, 11), (40, 3, 30)]
@@ -23,12 +23,12 @@ def factors(q, n, r):
 
 @pytest.fixture(params=[None, (3, 4), (1, 1)], ids=["whole", "tiles", "entries"])
 def tiles(request, monkeypatch):
-    monkeypatch.setattr(_matmul, "TINY", 0)
-    monkeypatch.setattr(_matmul, "TINY_VECTOR", 0)
+    monkeypatch.setattr(products, "TINY", 0)
+    monkeypatch.setattr(products, "TINY_VECTOR", 0)
     if request.param:
-        monkeypatch.setattr(_matmul, "SMALL", 1)
-        monkeypatch.setattr(_matmul, "ROWS", request.param[0])
-        monkeypatch.setattr(_matmul, "COLUMNS", request.param[1])
+        monkeypatch.setattr(products, "SMALL", 1)
+        monkeypatch.setattr(products, "ROWS", request.param[0])
+        monkeypatch.setattr(products, "COLUMNS", request.param[1])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -51,15 +51,15 @@ def test_sparse_factors(kind):
 def test_tiles_cover_the_product_once():
     for q, n, r in ((1000, 2000, 1000), (1025, 4096, 3000), (500, 100, 1000), (2, 10**7, 3)):
         seen = np.zeros((q, r), int)
-        for rows, columns in _matmul._tiles(q, n, r):
+        for rows, columns in products._tiles(q, n, r):
             seen[rows, columns] += 1
-            assert rows.stop - rows.start <= _matmul.ROWS
-            assert columns.stop - columns.start <= _matmul.COLUMNS
+            assert rows.stop - rows.start <= products.ROWS
+            assert columns.stop - columns.start <= products.COLUMNS
         assert (seen == 1).all()
     # Two threads share a product that is worth it, one takes what is not.
-    assert len(_matmul._tiles(1000, 2000, 1000)) == 2
-    assert len(_matmul._tiles(1500, 2000, 1000)) == 4
-    assert len(_matmul._tiles(100, 100, 100)) == 1
+    assert len(products._tiles(1000, 2000, 1000)) == 2
+    assert len(products._tiles(1500, 2000, 1000)) == 4
+    assert len(products._tiles(100, 100, 100)) == 1
 
 
 # Matrices and vectors, tiny and larger.
@@ -69,8 +69,8 @@ THREADED = [
     (64, 64, 64),
     (2, 60_000, 2),
     (400, 2, 300),
-    (1, _matmul.TINY_VECTOR - 1, 1),
-    (_matmul.TINY_VECTOR - 1, 1, 1),
+    (1, products.TINY_VECTOR - 1, 1),
+    (products.TINY_VECTOR - 1, 1, 1),
     (1, 300_000, 1),
     (1, 500, 2000),
     (2000, 500, 1),
@@ -82,7 +82,7 @@ def test_same_bits_for_any_number_of_threads(shape, monkeypatch):
     left, right = factors(*shape)
     found = []
     for threads in (1, 2, 3):
-        monkeypatch.setattr(_matmul.validation, "workers", lambda n, threads=threads: threads)
+        monkeypatch.setattr(products.validation, "workers", lambda n, threads=threads: threads)
         with threadpoolctl.threadpool_limits(threads):
             found.append(matmul(left, right))
     np.testing.assert_array_equal(found[0], found[1])

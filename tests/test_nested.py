@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lth_sketch import datasets, tolerances
-from lth_sketch.factor import factor
+from lth_sketch.reduction import factor
 from lth_sketch.regression import Problem, nested, path
 from lth_sketch.testing import problems
 from lth_sketch.tolerances import EXACT, ROUNDING

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, datasets, moments, probabilities, tolerances
-from lth_sketch.factor import factor
+from lth_sketch.reduction import factor
 from lth_sketch.regression import Problem, gradient_descent, gradient_flow, ridge
 from lth_sketch.testing import masks, problems
 from lth_sketch.tolerances import EXACT, ROUNDING, SINGLE

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from lth_sketch import _forest, report
+from lth_sketch.certificate import forest, page
 from lth_sketch.statements.statement import STATUSES
 from lth_sketch.verify import NOT_MET, Report, Verdict
 
@@ -76,7 +76,7 @@ class Page(HTMLParser):
 
 
 def of(*rows, **options):
-    return report.html(Report(rows, 1e-6, 10, 0), **options)
+    return page.html(Report(rows, 1e-6, 10, 0), **options)
 
 
 def draw(folder, name, *, ending="png", caption="first\nsecond"):
@@ -88,16 +88,16 @@ def draw(folder, name, *, ending="png", caption="first\nsecond"):
 
 def test_page_is_whole_and_loads_nothing(tmp_path):
     draw(tmp_path, "designs")
-    text = of(*ROWS, drawn=report.pictures(tmp_path, ["designs"]))
-    page = Page(text)
-    assert not page.open
+    text = of(*ROWS, drawn=page.pictures(tmp_path, ["designs"]))
+    shown = Page(text)
+    assert not shown.open
     assert "http" not in text
     assert "url(" not in text
     assert "@import" not in text
-    assert not page.count("script")
-    assert len(page.ids) == len(set(page.ids))
-    for target in page.loaded:
-        inside = target.startswith("#") and target[1:] in page.ids
+    assert not shown.count("script")
+    assert len(shown.ids) == len(set(shown.ids))
+    for target in shown.loaded:
+        inside = target.startswith("#") and target[1:] in shown.ids
         assert inside or target.startswith("data:image/png;base64,"), target
 
 
@@ -110,9 +110,11 @@ def test_the_same_run_gives_the_same_bytes():
 
 def test_every_row_is_in_the_table_and_in_a_figure_of_its_data():
     text = of(*ROWS)
-    page = Page(text)
-    assert page.count("tr", **{"class": "row"}) == len(ROWS)
-    assert page.count("figure", id="forest-digits") == page.count("figure", id="forest-mnist") == 1
+    shown = Page(text)
+    assert shown.count("tr", **{"class": "row"}) == len(ROWS)
+    assert (
+        shown.count("figure", id="forest-digits") == shown.count("figure", id="forest-mnist") == 1
+    )
     digits, mnist = text.split('id="forest-mnist"')
     drawn = digits.split('id="forest-digits"')[1]
     assert drawn.count("<g><title>") == len(ROWS) - 1
@@ -131,20 +133,20 @@ def test_rows_name_the_figure_that_shows_them():
 
 def test_each_verdict_is_counted_and_explained():
     text = of(*ROWS)
-    for verdict, meaning in report.MEANINGS.items():
+    for verdict, meaning in page.MEANINGS.items():
         number = sum(row.verdict == verdict for row in ROWS)
         assert f'<td class="number">{number}</td><td>{meaning}</td>' in text
-    assert set(report.MEANINGS) == set(_forest.COLOURS)
+    assert set(page.MEANINGS) == set(forest.COLOURS)
 
 
 def test_verdicts_differ_in_shape():
-    shapes = {re.sub(r"#\w+", "", _forest.glyph(verdict)) for verdict in _forest.COLOURS}
-    assert len(shapes) == len(_forest.COLOURS)
+    shapes = {re.sub(r"#\w+", "", forest.glyph(verdict)) for verdict in forest.COLOURS}
+    assert len(shapes) == len(forest.COLOURS)
 
 
 def places(*rows):
     """Left end, middle and right end of each interval that is drawn."""
-    panels = "".join(_forest.panels(rows, _forest.loosest(rows)))
+    panels = "".join(forest.panels(rows, forest.loosest(rows)))
     lines = re.findall(r'd="M([\d.]+) [\d.]+H([\d.]+)"', panels)
     circles = re.findall(r'<circle cx="([\d.]+)"', panels)
     return [
@@ -168,10 +170,10 @@ def test_intervals_lie_where_their_tightness_is():
 def test_what_goes_beyond_the_axis_is_held_and_has_an_arrow():
     wide = row("identity", "inconclusive", (1.0, -math.inf, math.inf, 1.0))
     [low, _, high] = places(wide)[0]
-    assert (low, high) == (_forest.PLOT, _forest.NUMBER)
-    panel = "".join(_forest.panels([wide], 1.0))
+    assert (low, high) == (forest.PLOT, forest.NUMBER)
+    panel = "".join(forest.panels([wide], 1.0))
     assert panel.count("v8l") == 2
-    assert "v8l" not in "".join(_forest.panels([row()], 2.0))
+    assert "v8l" not in "".join(forest.panels([row()], 2.0))
 
 
 def test_effects_are_measured_from_none():
@@ -195,15 +197,15 @@ def test_effects_are_measured_from_none():
 @pytest.mark.parametrize("status", STATUSES)
 def test_odd_numbers_are_drawn_inside(status, numbers):
     for low, middle, high in places(row(status, numbers=tuple(map(float, numbers)))):
-        assert _forest.PLOT <= low <= high <= _forest.NUMBER
-        assert _forest.PLOT <= middle <= _forest.NUMBER
+        assert forest.PLOT <= low <= high <= forest.NUMBER
+        assert forest.PLOT <= middle <= forest.NUMBER
 
 
 def test_pictures_are_put_over_their_statements(tmp_path):
     draw(tmp_path, "designs")
     draw(tmp_path / "networks", "tangent_kernel", ending="svg")
     names = ["designs", "tangent_kernel", "heavy_tail"]
-    drawn = report.pictures(tmp_path, names)
+    drawn = page.pictures(tmp_path, names)
     assert list(drawn) == names[:2]
     assert drawn["tangent_kernel"].uri.startswith("data:image/svg+xml;base64,")
     text = of(*ROWS, drawn=drawn)
@@ -215,9 +217,9 @@ def test_pictures_are_put_over_their_statements(tmp_path):
 
 def test_pictures_without_a_manifest_go_by_their_names(tmp_path):
     (tmp_path / "designs.png").write_bytes(PIXEL)
-    assert report.pictures(tmp_path, ["designs"])["designs"].title == "designs"
+    assert page.pictures(tmp_path, ["designs"])["designs"].title == "designs"
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no picture of designs; draw them with"):
-        report.pictures(tmp_path, ["designs"])
+        page.pictures(tmp_path, ["designs"])

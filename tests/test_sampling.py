@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_inclusion import cases
 
-from lth_sketch import _blocks, _designs, _survey
+from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
-from lth_sketch.sampling import draw, mask, masks
+from lth_sketch.parallel import blockwise
+from lth_sketch.sampling import _designs, draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
 DESIGNS = ("multinomial", "poisson", "systematic", "priority", "top")
@@ -26,7 +27,7 @@ P = np.array([0.1, 0.0, 0.3, 0.05, 0.25, 0.3])
 @pytest.fixture
 def blocks(monkeypatch):
     """Blocks so short that a few weights fill several of them."""
-    monkeypatch.setattr(_blocks, "BLOCK", 4)
+    monkeypatch.setattr(blockwise, "BLOCK", 4)
     monkeypatch.setattr(_designs, "BATCH", 3)
 
 
@@ -39,7 +40,7 @@ def test_sure_properties(design, case, seed, block):
     p, s = case
     before = p.copy()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
+        patch.setattr(blockwise, "BLOCK", block)
         indices, weights = draw(p, s, design=design, rng=seed)
         many = masks(p, s, 3, design=design, rng=seed)
     assert (p == before).all()
@@ -62,7 +63,7 @@ def test_sure_properties(design, case, seed, block):
 def test_masks_are_nested_in_s(design, case, seed, block):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
+        patch.setattr(blockwise, "BLOCK", block)
         small = mask(p, s, design=design, rng=seed) > 0
         for larger in range(s + 1, np.count_nonzero(p) + 1):
             large = mask(p, larger, design=design, rng=seed) > 0
@@ -78,7 +79,7 @@ def test_same_bits_for_any_number_of_threads(design, single, size):
     d = size(300_000, 50)
     p = np.random.default_rng(9).random(d).astype(np.float32 if single else np.float64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", size(_blocks.BLOCK, 8))
+        patch.setattr(blockwise, "BLOCK", size(blockwise.BLOCK, 8))
         ones = draw(p, d // 5, design=design, rng=10, n_jobs=1)
         rows = masks(p[:40], 7, 30, design=design, rng=10, n_jobs=1)
         for n_jobs in (2, 4):
@@ -98,7 +99,7 @@ def test_float32_weights_are_added_up_in_float64(design, size):
     d = size(100_000, 2_000)
     single = np.random.default_rng(20).random(d, dtype=np.float32)
     double = single.astype(np.float64)
-    assert _survey.survey(single).total == pytest.approx(double.sum(), rel=EXACT)
+    assert checked.survey(single).total == pytest.approx(double.sum(), rel=EXACT)
     indices, weights = draw(single, d // 3, design=design, rng=21)
     expected = draw(double, d // 3, design=design, rng=21)
     assert (indices == expected[0]).all()
@@ -159,7 +160,7 @@ def test_forms_of_p(design, blocks):
 @pytest.mark.parametrize("threads", range(1, 10))
 def test_every_block_is_in_one_share(threads):
     for count in range(1, 50):
-        parts = _blocks.share(list, count, threads)
+        parts = blockwise.share(list, count, threads)
         assert sorted(b for part in parts for b in part) == list(range(count))
 
 
@@ -260,7 +261,7 @@ def test_a_block_that_fails_leaves_no_other_waiting():
         place(1)
 
     with pytest.raises(ZeroDivisionError):
-        _blocks.chain(work, 4, 2)
+        blockwise.chain(work, 4, 2)
 
 
 def test_systematic_starts_make_up_for_rounding():
@@ -289,10 +290,10 @@ def test_systematic_starts_are_all_that_complete_the_number(excess):
 @pytest.mark.parametrize("excess", [-0.5, 0.5])
 def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, excess):
     """As if rounding had made it half a unit longer or shorter: s of them from every seed."""
-    threshold = _survey.threshold
-    monkeypatch.setattr(_blocks, "BLOCK", 7)
+    threshold = checked.threshold
+    monkeypatch.setattr(blockwise, "BLOCK", 7)
     monkeypatch.setattr(
-        _survey, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
+        checked, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
     )
     p = np.random.default_rng(29).random(50) + 0.5
     for seed in range(20):
@@ -333,7 +334,7 @@ def test_equal_ranks_keep_exactly_s(values, monkeypatch):
     p = np.array(values)[[0, 1, 0, 0, 0, 1, 0, 0, 0]]
     for s in range(1, 9):
         for block in (4, 1000):
-            monkeypatch.setattr(_blocks, "BLOCK", block)
+            monkeypatch.setattr(blockwise, "BLOCK", block)
             indices, weights = draw(p, s, design="priority", rng=0)
             assert indices.tolist() == reference.top_set(p, s)
             tau = np.sort(p)[-1 - s]

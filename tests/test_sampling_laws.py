@@ -7,9 +7,10 @@ import pytest
 import reference
 import scipy.stats
 
-from lth_sketch import _blocks, _designs, _survey
+from lth_sketch.inclusion import checked
+from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
-from lth_sketch.sampling import draw, masks
+from lth_sketch.sampling import _designs, draw, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
 # A true sampler fails one of these tests with this probability.
@@ -41,7 +42,7 @@ def test_multinomial_law_of_whole_outcomes(size):
 
 @pytest.mark.parametrize("n_blocks", [1, 3])
 def test_multinomial_counts_of_single_draws(n_blocks, size, monkeypatch):
-    monkeypatch.setattr(_blocks, "BLOCK", -(-len(P) // n_blocks))
+    monkeypatch.setattr(blockwise, "BLOCK", -(-len(P) // n_blocks))
     monkeypatch.setattr(_designs, "BATCH", 4)
     rng = np.random.default_rng(2)
     s = 20
@@ -55,7 +56,7 @@ def test_multinomial_counts_of_single_draws(n_blocks, size, monkeypatch):
 @pytest.mark.parametrize("n_blocks", [1, 3])
 @pytest.mark.parametrize("design", ["poisson", "systematic", "priority"])
 def test_inclusions_of_single_draws(design, n_blocks, size, monkeypatch):
-    monkeypatch.setattr(_blocks, "BLOCK", -(-len(P) // n_blocks))
+    monkeypatch.setattr(blockwise, "BLOCK", -(-len(P) // n_blocks))
     rng = np.random.default_rng(3)
     n = size(3000, 300)
     kept = np.zeros(6)
@@ -100,7 +101,7 @@ def test_draws_over_many_blocks(size):
     gaps = np.bincount(cell[indices], minlength=cells) - np.bincount(cell, pi)
     square = (gaps**2 / np.bincount(cell, pi * (1 - pi))).sum()
     assert RISK / 2 < scipy.stats.chi2.sf(square, cells) < 1 - RISK / 2
-    ranks = p / reference.replayed_uniforms(d, np.random.default_rng(8), _blocks.BLOCK)
+    ranks = p / reference.replayed_uniforms(d, np.random.default_rng(8), blockwise.BLOCK)
     indices, weights = draw(p, s, design="priority", rng=8)
     order = np.argsort(-ranks)
     assert (indices == np.sort(order[:s])).all()
@@ -111,7 +112,7 @@ def test_draws_over_many_blocks(size):
 def test_more_weights_than_float32_can_count():
     d = 2**24 + 1
     p = np.ones(d, np.float32)
-    assert _survey.survey(p).total == d
+    assert checked.survey(p).total == d
     indices, weights = draw(p, 2**20, design="systematic", rng=17)
     assert (np.diff(indices) >= 16).all()
     assert weights == pytest.approx(d / 2**20, rel=SINGLE)

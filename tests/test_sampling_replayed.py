@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_inclusion import cases
 
-from lth_sketch import _blocks, _designs, _survey
+from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
+from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
-from lth_sketch.sampling import draw, mask, masks
+from lth_sketch.sampling import _designs, draw, mask, masks
 from lth_sketch.tolerances import EXACT
 
 
@@ -20,7 +21,7 @@ from lth_sketch.tolerances import EXACT
 def test_draws_replayed_in_numpy(case, block, seed):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
+        patch.setattr(blockwise, "BLOCK", block)
         patch.setattr(_designs, "BATCH", 3)
         v = reference.replayed_uniforms(len(p), np.random.default_rng(seed), block)
         pi = reference.inclusion_by_filling(p, s)
@@ -59,12 +60,12 @@ def test_rows_replayed_in_numpy(case, seed):
 
     # Rows that fill a block each have a Generator each.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", d)
+        patch.setattr(blockwise, "BLOCK", d)
         rows = masks(p, s, n, design="poisson", rng=seed).toarray()
         apart = [1 - child.random(d) for child in np.random.default_rng(seed).spawn(n)]
         assert rows == pytest.approx(np.where(np.array(apart) <= pi, inverse, 0.0), rel=EXACT)
         # Two of them fit here, and the third is alone.
-        patch.setattr(_blocks, "BLOCK", 3 * d - 1)
+        patch.setattr(blockwise, "BLOCK", 3 * d - 1)
         rows = masks(p, s, n, design="poisson", rng=seed).toarray()
         pair, alone = np.random.default_rng(seed).spawn(2)
         apart = np.vstack([1 - pair.random((2, d)), 1 - alone.random((1, d))])
@@ -89,7 +90,7 @@ def test_rows_replayed_in_numpy(case, seed):
 
 @pytest.mark.parametrize("s", [400, 800, 1200, 1600])
 def test_priority_where_a_bin_holds_many_ranks(s, monkeypatch):
-    monkeypatch.setattr(_blocks, "BLOCK", 100)
+    monkeypatch.setattr(blockwise, "BLOCK", 100)
     p = 1 + np.random.default_rng(32).random(2000) / 100
     ranks = p / reference.replayed_uniforms(len(p), np.random.default_rng(s), 100)
     order = np.argsort(-ranks)
@@ -120,9 +121,9 @@ def test_systematic_law_enumerated(case):
     """Every interval of starts: the kernel's sets have the first and second order of the twin."""
     p, s = case
     pi = reference.inclusion_by_filling(p, s)
-    found = _survey.survey(p)
+    found = checked.survey(p)
     # All are kept at any threshold that the least of them reaches.
-    tau = _survey.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
+    tau = checked.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
     indices, weights = np.empty(s, np.int64), np.empty(s)
     pairs, expected = np.zeros((2, len(p), len(p)))
     start = 0.0
@@ -142,7 +143,7 @@ def test_systematic_law_enumerated(case):
 def test_systematic_counts_every_stretch_within_one(case, block, seed):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_blocks, "BLOCK", block)
+        patch.setattr(blockwise, "BLOCK", block)
         indices, weights = draw(p, s, design="systematic", rng=seed)
     pi = reference.inclusion_by_filling(p, s)
     kept = np.bincount(indices, minlength=len(p))

@@ -16,8 +16,9 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import Product, _blocks, moments, probabilities, sampling, sketches
+from lth_sketch import Product, moments, probabilities, sampling, sketches
 from lth_sketch.kernels import transforms
+from lth_sketch.parallel import blockwise
 from lth_sketch.testing import products
 from lth_sketch.tolerances import EXACT, PUBLISHED, SINGLE
 
@@ -285,7 +286,7 @@ def test_a_whole_transform_is_exact(d):
 def test_same_bits_for_any_number_of_threads(method, monkeypatch):
     monkeypatch.setattr(sketches, "ROWS", 2)
     monkeypatch.setattr(sketches, "DENSE", 128)
-    monkeypatch.setattr(_blocks, "SMALL", 1)
+    monkeypatch.setattr(blockwise, "SMALL", 1)
     A, B = factors(9, 40, 9)
     found = []
     for threads in (1, 2, 4):

@@ -20,7 +20,7 @@ FORBIDDEN = {
     "product": {"probabilities", "sampling", "moments", "bounds", "montecarlo", "regression"},
     "probabilities": {"sampling", "moments", "bounds", "montecarlo", "regression"},
     "kernels": {"product", "probabilities", "sampling", "moments", "bounds", "montecarlo"},
-    "validation": {"product", "kernels", "_jit"},
+    "validation": {"product", "kernels", "parallel"},
 }
 
 

@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from lth_sketch import bounds, datasets, intervals, moments, report, verify
+from lth_sketch import bounds, datasets, intervals, moments, verify
+from lth_sketch.certificate import page
 from lth_sketch.statements import REGISTER, Statement
 
 DIGITS = datasets.load("digits", subset=400)
@@ -110,11 +111,11 @@ def test_json_has_the_keys_and_no_nan():
 def test_table_and_page_show_every_row():
     chosen = [registered("S0"), registered("D1"), registered("S6")]
     found = verify.run(chosen, data=[DIGITS, DIGITS], trials=10)
-    page, table = report.html(found), found.table()
-    assert page.count('<tr class="row">') == len(found.verdicts)
+    text, table = page.html(found), found.table()
+    assert text.count('<tr class="row">') == len(found.verdicts)
     assert len(table.splitlines()) == 3 + len(found.verdicts)
-    assert "http" not in page
-    assert found.summary() in page
+    assert "http" not in text
+    assert found.summary() in text
     assert found.summary() in table
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import scipy.linalg
 
 from lth_sketch import validation
-from lth_sketch.factor import factor
 from lth_sketch.product import Product
+from lth_sketch.reduction import factor
 from lth_sketch.tolerances import SINGLE
 from lth_sketch.validation import Floats
 

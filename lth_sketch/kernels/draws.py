@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lth_sketch._jit import compiled, reduction
+from lth_sketch.kernels._jit import compiled, reduction
 from lth_sketch.validation import Array, Floats, Integers, Unsigned
 
 # Fractions of a unit of the systematic walk are integers up to 2^FRACTION: their sums are exact,

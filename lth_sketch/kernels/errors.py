@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch._jit import compiled, reduction
+from lth_sketch.kernels._jit import compiled, reduction
 from lth_sketch.validation import Floats, Integers
 
 # With fewer draws than d / SCARCE between two sizes, counting them first is not worth a pass.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch._jit import prefetch, reduction
+from lth_sketch.kernels._jit import prefetch, reduction
 from lth_sketch.validation import Array, Floats
 
 # Rows that are read side by side: as many streams from memory, and sums that round less.

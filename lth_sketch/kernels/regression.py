@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lth_sketch._jit import reduction
+from lth_sketch.kernels._jit import reduction
 from lth_sketch.validation import Floats, Integers
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.optimize
 
-from lth_sketch import _survey, probabilities, validation
-from lth_sketch.kernels import designs
+from lth_sketch import probabilities, validation
+from lth_sketch.inclusion import checked
+from lth_sketch.kernels import moments as kernels
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -192,11 +193,11 @@ def _systematic(product: Product, p: Floats, s: int) -> float:
     lengths = [(b - a) / UNIT for a, b in pairwise(places)]
     order = np.array([i for _, i in leaving], dtype=np.int64)
     C = np.ascontiguousarray(product.unit_factor[live])
-    return designs.systematic(C, 1.0 / pi, first, order, np.array(lengths))
+    return kernels.systematic(C, 1.0 / pi, first, order, np.array(lengths))
 
 
 def _priority(product: Product, p: Floats, s: int) -> float:
-    _survey.check_size(_survey.survey(p), s, "priority")
+    checked.check_size(checked.survey(p), s, "priority")
     order = np.argsort(-p, kind="stable")[: np.count_nonzero(p)]
     if s == len(order):
         return 0.0
@@ -208,7 +209,7 @@ def _priority(product: Product, p: Floats, s: int) -> float:
         gains = u * (u / q)
     stop, z, shares = _quadrature(q, s)
     integrand = np.empty(len(z))
-    designs.priority(q, gains, s, z, integrand)
+    kernels.priority(q, gains, s, z, integrand)
     # Beyond the last panel the chances are one.
     return float(shares @ integrand + gains @ np.maximum(0.0, 1.0 / stop - q))
 

@@ -13,7 +13,7 @@ SynFlow. A weight that two layers share is refused: ``torch.nn.utils.prune`` wou
 
 from lth_sketch.named import Kept, kept, select
 from lth_sketch.networks.masking import apply, find, prune, scores
-from lth_sketch.networks.scores import grasp, magnitude, random, sketch, snip, source
+from lth_sketch.networks.saliency import grasp, magnitude, random, sketch, snip, source
 from lth_sketch.networks.synaptic import synflow
 from lth_sketch.networks.tangent import (
     jacobian,

@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from lth_sketch import named, pruning, validation
-from lth_sketch.networks import scores as module_scores
-from lth_sketch.networks import synaptic
+from lth_sketch.networks import saliency, synaptic
 from lth_sketch.networks.weights import masked, prunable
 from lth_sketch.validation import Array
 
@@ -72,14 +71,14 @@ def scores(
                 "source(X, y, 'ones') makes them"
             )
     if name == "magnitude":
-        return module_scores.magnitude(module, masks=masks)
+        return saliency.magnitude(module, masks=masks)
     if name == "random":
-        return module_scores.random(module, masks=masks, rng=rng)
+        return saliency.random(module, masks=masks, rng=rng)
     if name == "synflow":
         return synaptic.synflow(module, torch.ones_like(torch.as_tensor(X[:1])), masks=masks)
     if name == "sketch":
-        return module_scores.sketch(module, X, masks=masks)
-    function = module_scores.snip if name == "snip" else module_scores.grasp
+        return saliency.sketch(module, X, masks=masks)
+    function = saliency.snip if name == "snip" else saliency.grasp
     return function(module, X, y, masks=masks)
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from lth_sketch import tolerances
-from lth_sketch.factor import Factor
 from lth_sketch.kernels import regression as kernels
+from lth_sketch.reduction import Factor
 from lth_sketch.validation import Array, Floats, Integers
 
 # Masks are taken together by as many as their Cholesky factors fit in so many float64 entries.

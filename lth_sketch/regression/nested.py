@@ -13,8 +13,8 @@ import numpy as np
 import scipy.linalg
 
 from lth_sketch import tolerances
-from lth_sketch.factor import Factor, blocks
 from lth_sketch.kernels import regression as kernels
+from lth_sketch.reduction import Factor, blocks
 from lth_sketch.validation import Floats, Integers
 
 

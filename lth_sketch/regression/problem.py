@@ -12,7 +12,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from lth_sketch import validation
-from lth_sketch.factor import factor
+from lth_sketch.reduction import factor
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -42,9 +42,9 @@ class Problem:
 
     Notes
     -----
-    X and y are rotated once to min(n, d) rows (`lth_sketch.factor`), which costs about as much as
-    one call of numpy.linalg.lstsq; what follows no longer depends on n. With a mask the same rows
-    are scaled, and decomposed anew. Weights are float32 where X and w0 (if given) are, losses are
+    X and y are rotated once to min(n, d) rows (`lth_sketch.reduction`), which costs about as much
+    as one call of numpy.linalg.lstsq; what follows no longer depends on n. With a mask the same
+    rows are scaled, and decomposed anew. Weights are float32 where X and w0 (if given) are, losses
     always float64; all sums are accumulated in float64.
 
     Examples

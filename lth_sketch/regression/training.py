@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch.factor import factor
+from lth_sketch.reduction import factor
 from lth_sketch.regression import nested
 from lth_sketch.regression.problem import Problem, data, permutation
 from lth_sketch.validation import Array, Floats

@@ -13,7 +13,7 @@ Does a bound hold for every product that the strategy can think of? ::
 
 from lth_sketch.testing.checks import Worst, assert_bound, assert_expectation, worst_case
 from lth_sketch.testing.laws import enumerate_masks, squared_errors
-from lth_sketch.testing.problems import LeastSquares, masks, problems
+from lth_sketch.testing.regression import LeastSquares, masks, problems
 from lth_sketch.testing.strategies import probabilities, products
 
 __all__ = [

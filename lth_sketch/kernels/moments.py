@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch._jit import compiled
+from lth_sketch.kernels._jit import compiled
 from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats, Integers
 

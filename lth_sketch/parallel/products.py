@@ -15,7 +15,8 @@ import numpy as np
 import scipy.sparse
 from threadpoolctl import ThreadpoolController
 
-from lth_sketch import _blocks, validation
+from lth_sketch import validation
+from lth_sketch.parallel import blockwise
 
 # Largest tile: BLAS rearranges the factors of each tile, which large tiles make up for.
 ROWS, COLUMNS = 512, 1024
@@ -54,7 +55,7 @@ def matmul(left: Any, right: Any) -> Any:
             for rows, columns in _tiles(q, n, r)
         ]
         with _LOCK, _controller().limit(limits=1, user_api="blas"):
-            _blocks.run(jobs, validation.workers(None))
+            blockwise.run(jobs, validation.workers(None))
         return out
 
 
@@ -64,7 +65,7 @@ def _tiles(q: int, n: int, r: int) -> list[tuple[slice, slice]]:
     if q * n * r >= SMALL:
         # An even number of bands, so that two threads share them fairly.
         rows, columns = -(-q // (2 * -(-q // (2 * ROWS)))), COLUMNS
-    return [(a, b) for a in _blocks.spans(q, rows) for b in _blocks.spans(r, columns)]
+    return [(a, b) for a in blockwise.spans(q, rows) for b in blockwise.spans(r, columns)]
 
 
 @cache

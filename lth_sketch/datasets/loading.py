@@ -1,6 +1,6 @@
 """Data sets: digits (bundled with scikit-learn), MNIST, Fashion-MNIST and CIFAR-10.
 
-Images are read from local files in their published formats (`_formats`), else from OpenML.
+Images are read from local files in their published formats (`formats`), else from OpenML.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch import _formats, validation
-from lth_sketch._formats import CLASSES, Bytes
+from lth_sketch import validation
+from lth_sketch.datasets import formats
+from lth_sketch.datasets.formats import CLASSES, Bytes
 from lth_sketch.validation import Array
 
 ENVIRONMENT = "LTH_SKETCH_DATA"
@@ -119,8 +120,8 @@ class _Images(NamedTuple):
     files: dict[str, str]
 
 
-_IDX = (_formats.find_idx, _formats.read_idx, _formats.IDX_FILES)
-_CIFAR = (_formats.find_cifar, _formats.read_cifar, _formats.CIFAR_FILES)
+_IDX = (formats.find_idx, formats.read_idx, formats.IDX_FILES)
+_CIFAR = (formats.find_cifar, formats.read_cifar, formats.CIFAR_FILES)
 # OpenML keeps the training rows first, then the test rows.
 _IMAGES = {
     "mnist": _Images("mnist_784", 60_000, (28, 28), *_IDX),
@@ -356,5 +357,5 @@ def _openml(name: str, split: str, folders: list[Path]) -> _Raw:
     if bunch.data.shape != expected:
         raise ValueError(f"{source} must have shape {expected}; got {bunch.data.shape}")
     rows = slice(images.train_rows) if split == "train" else slice(images.train_rows, None)
-    labels = _formats.class_labels(source, np.asarray(bunch.target[rows]).astype(np.int64))
+    labels = formats.class_labels(source, np.asarray(bunch.target[rows]).astype(np.int64))
     return _Raw(bunch.data[rows].astype(np.uint8), labels, images.shape, 255, split, source)

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch import _blocks, validation
-from lth_sketch.kernels import filling
+from lth_sketch import validation
+from lth_sketch.kernels import inclusion
+from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats
 
 # Largest weights outside of these bounds are scaled: sums and ranks p_i / v_i must not overflow.
@@ -17,7 +18,7 @@ LARGEST, SMALLEST = 2.0**512, 2.0**-512
 ALL = float(np.nextafter(0.0, 1.0))
 
 
-class Survey(NamedTuple):
+class CheckedWeights(NamedTuple):
     """Checked weights and what one pass tells of them."""
 
     p: Array
@@ -27,7 +28,7 @@ class Survey(NamedTuple):
     nonzero: int
 
 
-def survey(p: npt.ArrayLike, threads: int = 1) -> Survey:
+def survey(p: npt.ArrayLike, threads: int = 1) -> CheckedWeights:
     """Check weights, as `validation.weights` does, and add them up in the same pass.
 
     Raises
@@ -61,7 +62,7 @@ def survey(p: npt.ArrayLike, threads: int = 1) -> Survey:
     return _passed(values, threads)
 
 
-def check_size(found: Survey, s: int, design: str) -> None:
+def check_size(found: CheckedWeights, s: int, design: str) -> None:
     """Refuse more draws without replacement than there are nonzero weights.
 
     Raises
@@ -76,7 +77,7 @@ def check_size(found: Survey, s: int, design: str) -> None:
         )
 
 
-def threshold(found: Survey, s: float, threads: int = 1) -> float:
+def threshold(found: CheckedWeights, s: float, threads: int = 1) -> float:
     """Return the tau with ``sum_i min(1, p_i / tau) = s`` (S4), capped water filling.
 
     Newton's iteration for the concave function of 1 / tau: it starts where nothing is capped, caps
@@ -84,7 +85,7 @@ def threshold(found: Survey, s: float, threads: int = 1) -> float:
 
     Parameters
     ----------
-    found : Survey
+    found : CheckedWeights
         The weights.
     s : float
         Sum of the inclusion probabilities, at most the number of nonzero weights.
@@ -103,18 +104,18 @@ def threshold(found: Survey, s: float, threads: int = 1) -> float:
     """
     if s == found.nonzero:
         return ALL
-    blocks = _blocks.spans(len(found.p))
+    blocks = blockwise.spans(len(found.p))
     rests = np.empty(len(blocks))
     counts = np.empty(len(blocks), np.int64)
 
     def cap(part: range) -> None:
         for b in part:
-            rests[b], counts[b] = filling.capped(found.p[blocks[b]], tau)
+            rests[b], counts[b] = inclusion.capped(found.p[blocks[b]], tau)
 
     tau = found.total / s
     known = 0
     while found.largest >= tau:
-        _blocks.share(cap, len(blocks), threads)
+        blockwise.share(cap, len(blocks), threads)
         count = int(counts.sum())
         # Rounding may cap all s, when the rest is nothing beside them.
         if count <= known or count >= s:
@@ -140,8 +141,8 @@ def check_span(smallest: float, s: float) -> None:
         )
 
 
-def _passed(p: Array, threads: int) -> Survey:
-    blocks = _blocks.spans(len(p))
+def _passed(p: Array, threads: int) -> CheckedWeights:
+    blocks = blockwise.spans(len(p))
     bits = p.view(np.uint32 if p.dtype.itemsize == 4 else np.uint64)
     sums = np.empty(len(blocks))
     largest = np.empty(len(blocks), bits.dtype)
@@ -149,8 +150,8 @@ def _passed(p: Array, threads: int) -> Survey:
 
     def look(part: range) -> None:
         for b in part:
-            sums[b], largest[b], nonzero[b] = filling.survey(p[blocks[b]], bits[blocks[b]])
+            sums[b], largest[b], nonzero[b] = inclusion.survey(p[blocks[b]], bits[blocks[b]])
 
-    _blocks.share(look, len(blocks), threads)
+    blockwise.share(look, len(blocks), threads)
     top = float(largest.max(keepdims=True).view(p.dtype)[0])
-    return Survey(p, sums, float(sums.sum()), top, int(nonzero.sum()))
+    return CheckedWeights(p, sums, float(sums.sum()), top, int(nonzero.sum()))

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lth_sketch import _blocks, _survey
-from lth_sketch._survey import Survey
+from lth_sketch.inclusion import checked
+from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import draws
+from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats, Integers
 
 # Sorted uniforms that a draw with replacement holds at a time.
@@ -49,10 +50,10 @@ def rewound(rng: np.random.Generator) -> Iterator[None]:
 
 
 def _multinomial(
-    found: Survey, s: int, rng: np.random.Generator, threads: int
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p, sums = found.p, found.sums
-    blocks = _blocks.spans(len(p))
+    blocks = blockwise.spans(len(p))
     # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
     live = np.flatnonzero(sums)
     split = np.zeros(len(blocks), np.int64)
@@ -70,7 +71,7 @@ def _multinomial(
         share, first = found.total / s, blocks[b].start
         draws.counted(block, scratch, share, first, indices[kept], weights[kept])
 
-    length = _blocks.chain(run, len(blocks), threads)
+    length = blockwise.chain(run, len(blocks), threads)
     indices.resize(length, refcheck=False)
     weights.resize(length, refcheck=False)
     return indices, weights
@@ -87,7 +88,7 @@ def _merge_scratch(length: int, s: int) -> draws.Merge:
     )
 
 
-def _multinomial_rows(found: Survey, s: int, threads: int) -> Rows:
+def _multinomial_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     p = found.p
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
@@ -115,11 +116,11 @@ def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
 
 
 def _listed(
-    found: Survey, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
+    found: CheckedWeights, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
 ) -> tuple[Integers, Array]:
     """List what ``keep(b)`` marks in each block, with the weights ``max(1, tau / p)``."""
     p = found.p
-    blocks = _blocks.spans(len(p))
+    blocks = blockwise.spans(len(p))
     ends = np.cumsum(counts)
     indices = np.empty(ends[-1], np.int64)
     weights = np.empty(ends[-1], p.dtype)
@@ -130,16 +131,16 @@ def _listed(
             draws.listed(keep(b), blocks[b].start, indices[place])
             draws.inverted(p, tau, indices[place], weights[place])
 
-    _blocks.share(fill, len(ends), threads)
+    blockwise.share(fill, len(ends), threads)
     return indices, weights
 
 
 def _poisson(
-    found: Survey, s: int, rng: np.random.Generator, threads: int
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p = found.p
-    tau = _survey.threshold(found, s, threads)
-    blocks = _blocks.spans(len(p))
+    tau = checked.threshold(found, s, threads)
+    blocks = blockwise.spans(len(p))
     children = streams(rng, len(blocks))
     counts = np.empty(len(blocks), np.int64)
     kept: dict[int, Array] = {}
@@ -152,13 +153,13 @@ def _poisson(
             counts[b] = np.count_nonzero(keep)
             kept[b] = np.packbits(keep)
 
-    _blocks.share(run, len(blocks), threads)
+    blockwise.share(run, len(blocks), threads)
     return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
 
 
-def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
+def _poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     p = found.p
-    tau = _survey.threshold(found, s, threads)
+    tau = checked.threshold(found, s, threads)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         keep = _ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
@@ -171,7 +172,7 @@ def _poisson_rows(found: Survey, s: int, threads: int) -> Rows:
 
 
 def _priority(
-    found: Survey, s: int, rng: np.random.Generator, threads: int
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     if s == found.nonzero:
         return _poisson(found, s, rng, threads)
@@ -192,7 +193,7 @@ def _largest(values: Array, k: int) -> float:
 
 
 def _priority_blocks(
-    found: Survey, s: int, children: list[np.random.Generator], threads: int
+    found: CheckedWeights, s: int, children: list[np.random.Generator], threads: int
 ) -> tuple[Integers, Array]:
     """Find the (s+1)-th largest rank in two passes over the same uniforms, none of them stored.
 
@@ -200,7 +201,7 @@ def _priority_blocks(
     collects the ranks in it: a small part of s, for 1 / v puts no more of them near a value.
     """
     p = found.p
-    blocks = _blocks.spans(len(p))
+    blocks = blockwise.spans(len(p))
 
     def ranks(b: int, scratch: Floats) -> Floats:
         block = p[blocks[b]]
@@ -214,7 +215,7 @@ def _priority_blocks(
                 draws.histogram(ranks(b, scratch).view(np.int64), bins)
         return bins
 
-    bins = np.sum(_blocks.share(count, len(blocks), threads), axis=0)
+    bins = np.sum(blockwise.share(count, len(blocks), threads), axis=0)
     beyond = np.cumsum(bins[::-1])[::-1]
     middle = int(np.flatnonzero(beyond > s)[-1])
     low, high = (np.array([middle, middle + 1]) << draws.SHIFT).view(np.float64)
@@ -232,7 +233,7 @@ def _priority_blocks(
             kept[b] = np.packbits(keep)
             near[b] = positions, values[positions]
 
-    _blocks.share(mark, len(blocks), threads)
+    blockwise.share(mark, len(blocks), threads)
     candidates = np.concatenate([near[b][1] for b in range(len(blocks))])
     wanted = s - int(beyond[middle] - bins[middle])
     tau = _largest(candidates, wanted)
@@ -250,7 +251,7 @@ def _priority_blocks(
     return _listed(found, tau, counts, keep, threads)
 
 
-def _priority_rows(found: Survey, s: int, threads: int) -> Rows:
+def _priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     if s == found.nonzero:
         return _poisson_rows(found, s, threads)
     p = found.p
@@ -269,9 +270,11 @@ def _priority_rows(found: Survey, s: int, threads: int) -> Rows:
     return rows
 
 
-def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> tuple[Integers, Array]:
+def _top(
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
     p = found.p
-    blocks = _blocks.spans(len(p))
+    blocks = blockwise.spans(len(p))
     tau = _largest(p, s - 1)
     above = np.empty(len(blocks), np.int64)
     at = np.empty(len(blocks), np.int64)
@@ -281,7 +284,7 @@ def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> tuple
             above[b] = np.count_nonzero(p[blocks[b]] > tau)
             at[b] = np.count_nonzero(p[blocks[b]] == tau)
 
-    _blocks.share(count, len(blocks), threads)
+    blockwise.share(count, len(blocks), threads)
     missing = np.clip(s - above.sum() - (np.cumsum(at) - at), 0, at)
 
     def keep(b: int) -> Array:
@@ -292,7 +295,7 @@ def _top(found: Survey, s: int, rng: np.random.Generator, threads: int) -> tuple
     return _listed(found, tau, above + missing, keep, threads)
 
 
-def _top_rows(found: Survey, s: int, threads: int) -> Rows:
+def _top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     order = np.argsort(-found.p, kind="stable")[:s]
     order.sort()
 
@@ -309,13 +312,13 @@ def _top_rows(found: Survey, s: int, threads: int) -> Rows:
 
 
 def _systematic(
-    found: Survey, s: int, rng: np.random.Generator, threads: int
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     if s == found.nonzero:
         return _poisson(found, s, rng, threads)
     p = found.p
-    tau = _survey.threshold(found, s, threads)
-    blocks = _blocks.spans(len(p))
+    tau = checked.threshold(found, s, threads)
+    blocks = blockwise.spans(len(p))
     indices = np.empty(s, np.int64)
     weights = np.empty(s, p.dtype)
 
@@ -332,7 +335,7 @@ def _systematic(
     completed = -1
     while completed != s:
         start = int(rng.integers(draws.UNIT))
-        completed = (start + _blocks.chain(walk, len(blocks), threads)) >> draws.FRACTION
+        completed = (start + blockwise.chain(walk, len(blocks), threads)) >> draws.FRACTION
     return indices, weights
 
 
@@ -357,10 +360,10 @@ def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> In
     return rng.integers(low, high, size=size)
 
 
-def _systematic_rows(found: Survey, s: int, threads: int) -> Rows:
+def _systematic_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     if s == found.nonzero:
         return _poisson_rows(found, s, threads)
-    block = _lifted(found.p, _survey.threshold(found, s, threads))
+    block = _lifted(found.p, checked.threshold(found, s, threads))
     length = _length(*block)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
@@ -370,14 +373,16 @@ def _systematic_rows(found: Survey, s: int, threads: int) -> Rows:
     return rows
 
 
-DRAWS: dict[str, Callable[[Survey, int, np.random.Generator, int], tuple[Integers, Array]]] = {
+DRAWS: dict[
+    str, Callable[[CheckedWeights, int, np.random.Generator, int], tuple[Integers, Array]]
+] = {
     "multinomial": _multinomial,
     "poisson": _poisson,
     "systematic": _systematic,
     "priority": _priority,
     "top": _top,
 }
-ROWS: dict[str, Callable[[Survey, int, int], Rows]] = {
+ROWS: dict[str, Callable[[CheckedWeights, int, int], Rows]] = {
     "multinomial": _multinomial_rows,
     "poisson": _poisson_rows,
     "systematic": _systematic_rows,

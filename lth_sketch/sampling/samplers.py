@@ -6,9 +6,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from lth_sketch import _blocks, _survey, validation
-from lth_sketch import _designs as designs
-from lth_sketch._survey import Survey
+from lth_sketch import validation
+from lth_sketch.inclusion import checked
+from lth_sketch.inclusion.checked import CheckedWeights
+from lth_sketch.parallel import blockwise
+from lth_sketch.sampling import _designs as designs
 from lth_sketch.validation import Array, Integers
 
 
@@ -177,7 +179,7 @@ def masks(
     """
     size = validation.count("size", size)
     found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
-    groups = _blocks.spans(size, max(1, _blocks.BLOCK // len(found.p)))
+    groups = blockwise.spans(size, max(1, blockwise.BLOCK // len(found.p)))
     streams = designs.streams(generator, len(groups))
     rows = designs.ROWS[design](found, s, threads)
     counts = np.full(size, s, np.int64)
@@ -188,7 +190,7 @@ def masks(
                 with designs.rewound(streams[g]):
                     rows(streams[g], counts[groups[g]], None)
 
-        _blocks.share(count, len(groups), threads)
+        blockwise.share(count, len(groups), threads)
     starts = np.zeros(size + 1, np.int64)
     np.cumsum(counts, out=starts[1:])
     narrow = max(int(starts[-1]), len(found.p)) <= np.iinfo(np.int32).max
@@ -201,7 +203,7 @@ def masks(
             output = designs.Output(starts[low : high + 1], indices, weights)
             rows(streams[g], counts[low:high], output)
 
-    _blocks.share(fill, len(groups), threads)
+    blockwise.share(fill, len(groups), threads)
     if binary:
         weights[:] = 1.0
     return scipy.sparse.csr_array(
@@ -211,12 +213,12 @@ def masks(
 
 def _arguments(
     p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None
-) -> tuple[Survey, int, np.random.Generator, int]:
+) -> tuple[CheckedWeights, int, np.random.Generator, int]:
     validation.choice("design", design, designs.DRAWS)
     s = validation.count("s", s)
     threads = validation.workers(n_jobs)
     generator = validation.generator(rng)
-    found = _survey.survey(p, threads)
+    found = checked.survey(p, threads)
     if design != "multinomial":
-        _survey.check_size(found, s, design)
+        checked.check_size(found, s, design)
     return found, s, generator, threads

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from lth_sketch import _blocks
 from lth_sketch.kernels import norms
+from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Floats
 
 # Entries that are read in one part of the work, and columns whose running sums stay in a core's own
@@ -37,7 +37,7 @@ def column_squares(*matrices: Any, alike: bool = False) -> list[Floats]:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         unfilled = [_partial_sums(M, alike) for M in matrices]
-        found = _blocks.filled(unfilled, sum(M.size for M in matrices))
+        found = blockwise.filled(unfilled, sum(M.size for M in matrices))
         return [parts.sum(axis=0) for parts in found]
 
 
@@ -48,7 +48,7 @@ def by_column(M: Any) -> bool:
     return bool(M.T.flags.c_contiguous and not M.flags.c_contiguous)
 
 
-def _partial_sums(M: Any, alike: bool) -> _blocks.Unfilled:
+def _partial_sums(M: Any, alike: bool) -> blockwise.Unfilled:
     """Return rows that add up to the squared norms of the columns of M."""
     if scipy.sparse.issparse(M):
         wide = M.astype(np.float64)
@@ -57,9 +57,9 @@ def _partial_sums(M: Any, alike: bool) -> _blocks.Unfilled:
         whole = np.empty((1, M.shape[1]))
         return whole, [
             partial(norms.row_squares, M.T[part], whole[0, part])
-            for part in _blocks.spans(M.shape[1], max(1, PART // len(M)))
+            for part in blockwise.spans(M.shape[1], max(1, PART // len(M)))
         ]
-    blocks = _blocks.spans(len(M), PART // TILE)
+    blocks = blockwise.spans(len(M), PART // TILE)
     parts = np.empty((len(blocks), M.shape[1]))
 
     def fill(b: int, tile: slice) -> None:
@@ -69,5 +69,5 @@ def _partial_sums(M: Any, alike: bool) -> _blocks.Unfilled:
         out = parts[b, tile]
         norms.column_squares(part, first, first + len(out), out)
 
-    tiles = _blocks.spans(M.shape[1], TILE)
+    tiles = blockwise.spans(M.shape[1], TILE)
     return parts, [partial(fill, b, tile) for b in range(len(blocks)) for tile in tiles]

@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from lth_sketch import _forest
+from lth_sketch.certificate import forest
 from lth_sketch.verify import NOT_MET, Report, Verdict
 
 PACKAGES = ("numpy", "scipy", "numba", "lth_sketch")
@@ -142,7 +142,7 @@ def html(
     1
     """
     rows = report.verdicts
-    reach = _forest.loosest(rows)
+    reach = forest.loosest(rows)
     names = list(dict.fromkeys(row.data for row in rows))
     figures = "\n".join(
         _figure(name, [row for row in rows if row.data == name], reach) for name in names
@@ -214,7 +214,7 @@ def _facts(report: Report, names: Iterable[str]) -> str:
 
 
 def _figure(name: str, rows: list[Verdict], reach: float) -> str:
-    drawings = "\n".join(_forest.panels(rows, reach))
+    drawings = "\n".join(forest.panels(rows, reach))
     legend = " &ensp; ".join(_named(verdict) for verdict in MEANINGS)
     return f"""<h3>{escape(name)}</h3>
 <figure id="forest-{escape(name)}">
@@ -296,8 +296,8 @@ def _statement(row: Verdict) -> tuple[str, str, str]:
 
 def _named(verdict: str) -> str:
     """Return a verdict with its marker, in its colour."""
-    colour = _forest.COLOURS[verdict]
-    return f'{_forest.glyph(verdict)}<span style="color:{colour}">{escape(verdict)}</span>'
+    colour = forest.COLOURS[verdict]
+    return f'{forest.glyph(verdict)}<span style="color:{colour}">{escape(verdict)}</span>'
 
 
 def _number(value: float) -> str:

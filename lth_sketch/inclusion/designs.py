@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch import _survey, validation
-from lth_sketch._survey import Survey
-from lth_sketch.kernels import filling
+from lth_sketch import validation
+from lth_sketch.inclusion import checked
+from lth_sketch.inclusion.checked import CheckedWeights
+from lth_sketch.kernels import inclusion
 from lth_sketch.validation import Floats
 
 # Gauss-Legendre nodes on a panel about as wide as the spread of the law that is integrated, and on
@@ -29,7 +30,7 @@ def _multinomial(p: npt.ArrayLike, s: int) -> Floats:
 def _filled(p: npt.ArrayLike, s: int, design: str) -> Floats:
     found = _checked(p, s, design)
     with np.errstate(over="ignore"):
-        return np.minimum(1.0, found.p / _survey.threshold(found, s))
+        return np.minimum(1.0, found.p / checked.threshold(found, s))
 
 
 def _priority(p: npt.ArrayLike, s: int) -> Floats:
@@ -44,7 +45,7 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
         return _filled(p, s, "priority")
     live = np.argsort(-found.p, kind="stable")[: found.nonzero]
     weights = found.p[live] / found.largest
-    _survey.check_span(weights[s], s)
+    checked.check_span(weights[s], s)
     with np.errstate(over="ignore"):
         ends = 1.0 / weights
     # Beyond the (s+1)-th of the ends N >= s is certain; where its mean is far from s it is certain
@@ -52,10 +53,10 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
     last = ends[s]
     below = s + NEGLIGIBLE * 2 / 3 - np.sqrt((NEGLIGIBLE * 2 / 3) ** 2 + 2 * NEGLIGIBLE * s)
     above = s + NEGLIGIBLE + np.sqrt(NEGLIGIBLE**2 + 2 * NEGLIGIBLE * s)
-    survey = _survey.survey(weights)
-    first = 1.0 / _survey.threshold(survey, below) if below > 0 else 0.0
+    survey = checked.survey(weights)
+    first = 1.0 / checked.threshold(survey, below) if below > 0 else 0.0
     if above < found.nonzero:
-        last = min(last, 1.0 / _survey.threshold(survey, above))
+        last = min(last, 1.0 / checked.threshold(survey, above))
     inner = ends[(ends > first) & (ends < last)]
     panels = np.unique(np.concatenate([np.linspace(first, last, PANELS + 1), inner]))
     # The number of events stays below its mean by Bernstein's inequality once more.
@@ -71,7 +72,7 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
         half = (high - low) / 2
         for node, share in zip(*rules[int(narrow)], strict=True):
             y = low + half * (1.0 + node)
-            filling.kept(np.minimum(1.0, weights * y), s, law, chances)
+            inclusion.kept(np.minimum(1.0, weights * y), s, law, chances)
             area += np.where(y < ends, half * share * chances, 0.0)
     result = np.zeros(len(found.p))
     result[live] = np.minimum(1.0, weights * area)
@@ -85,9 +86,9 @@ def _top(p: npt.ArrayLike, s: int) -> Floats:
     return result
 
 
-def _checked(p: npt.ArrayLike, s: int, design: str) -> Survey:
-    found = _survey.survey(validation.probabilities("p", p))
-    _survey.check_size(found, s, design)
+def _checked(p: npt.ArrayLike, s: int, design: str) -> CheckedWeights:
+    found = checked.survey(validation.probabilities("p", p))
+    checked.check_size(found, s, design)
     return found
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import scipy.linalg
 
 from lth_sketch import validation
-from lth_sketch.factor import factor
 from lth_sketch.product import LARGEST, Product
+from lth_sketch.reduction import factor
 from lth_sketch.validation import Floats
 
 # Numbers of draws that `draws_needed` asks a bound for at a time.

@@ -1,0 +1,1 @@
+"""Weights checked in one pass, and how likely each entry is to be kept."""
