@@ -12,7 +12,8 @@ import numpy as np
 
 from lth_sketch import bounds, checkpoints, datasets, moments, named, validation, verify
 from lth_sketch.certificate import page
-from lth_sketch.pruning.selection import DESIGNS, SCOPES
+from lth_sketch.designs import DESIGNS
+from lth_sketch.pruning.selection import SCOPES
 from lth_sketch.statements import PRODUCTS, REGISTER
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.stats
 
-from lth_sketch import probabilities, validation
+from lth_sketch import designs, probabilities, validation
 from lth_sketch.inclusion import checked
 from lth_sketch.kernels import errors
 from lth_sketch.parallel import blockwise
@@ -44,9 +44,11 @@ def squared_errors(
     product : Product
         The product AB.
     p : (d,) array
-        Weights >= 0, normalised here; positive wherever the product's term is not zero.
+        Weights >= 0, normalised here; positive wherever the product's term is not zero ("top":
+        scores >= 0, zero or not).
     s : int or array of int
-        Numbers of draws; without replacement at most the number of nonzero `p`.
+        Numbers of draws; without replacement at most the number of nonzero `p`, for "top" at most
+        d.
     trials : int
         Number of masks drawn for each s.
     design : {"multinomial", "poisson", "systematic", "priority", "top"}
@@ -83,11 +85,16 @@ def squared_errors(
     draws = validation.sizes(s)
     trials = validation.count("trials", trials)
     threads = validation.workers(n_jobs)
-    prepare = _DESIGNS[validation.choice("design", design, _DESIGNS)]
+    record = designs.named(design)
     generator = validation.generator(rng)
-    chances = validation.covering(p, product.term_norms)
+    if record.unbiased:
+        chances = validation.covering(p, product.term_norms)
+    else:
+        # Only their order counts, which a division might change.
+        chances = validation.weights("p", p, size=product.d).astype(np.float64)
     sizes, where = np.unique(draws, return_inverse=True)
-    simulate = prepare(product, chances, sizes)
+    record.check(int(sizes[-1]), chances)
+    simulate = _SIMULATIONS[design](product, chances, sizes)
     blocks = blockwise.spans(trials, BLOCK)
     children = generator.spawn(len(blocks))
     out = np.empty((len(sizes), trials))
@@ -195,13 +202,13 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
 
 def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    found = _checked(p, sizes, "poisson")
+    found = checked.survey(p)
     taus = np.array([checked.threshold(found, s) for s in sizes])
     return _ranked(product, p, sizes, taus, taus[-1])
 
 
 def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    found = _checked(p, sizes, "priority")
+    found = checked.survey(p)
     # The number of ranks above a threshold has a smaller variance than its mean.
     enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
     limit = checked.threshold(found, enough) if enough < found.nonzero else 0.0
@@ -220,7 +227,6 @@ def _ranked(product: Product, p: Floats, sizes: Integers, taus: Floats, limit: f
 
 
 def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    _checked(p, sizes, "systematic")
     C, lengths = _factor(product)
     centre = C.sum(axis=0)
     pi = np.array([probabilities.inclusion(p, int(s), design="systematic") for s in sizes])
@@ -234,12 +240,6 @@ def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-def _checked(p: Floats, sizes: Integers, design: str) -> checked.CheckedWeights:
-    found = checked.survey(p)
-    checked.check_size(found, int(sizes[-1]), design)
-    return found
-
-
 def _factor(product: Product) -> tuple[Floats, Integers]:
     """Return the terms in the coordinates of S0, and the length of each without trailing zeros."""
     C = product.unit_factor
@@ -250,8 +250,6 @@ def _factor(product: Product) -> tuple[Floats, Integers]:
 
 
 def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    if sizes[-1] > product.d:
-        raise ValueError(f"s must be at most d = {product.d} for the design 'top'; got {sizes[-1]}")
     order = np.argsort(-p, kind="stable")
     gaps = [product.unit_factor[order[size:]].sum(axis=0) for size in sizes]
     found = np.array([gap @ gap for gap in gaps])
@@ -262,7 +260,7 @@ def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
     return simulate
 
 
-_DESIGNS = {
+_SIMULATIONS = {
     "multinomial": _replacement,
     "poisson": _poisson,
     "priority": _priority,

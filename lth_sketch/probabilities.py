@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.linalg
 
-from lth_sketch import validation
-from lth_sketch.inclusion import designs
+from lth_sketch import designs, validation
+from lth_sketch.inclusion.designs import INCLUSIONS
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -303,7 +303,7 @@ def inclusion(p: npt.ArrayLike, s: int, *, design: str = "multinomial") -> Float
     ------
     ValueError
         If the weights are negative, not finite or all zero; if `s` is below 1, or above the number
-        of nonzero p in a design without replacement; if the design is unknown.
+        of nonzero p in a design without replacement (of all p for "top"); if the design is unknown.
 
     References
     ----------
@@ -317,7 +317,7 @@ def inclusion(p: npt.ArrayLike, s: int, *, design: str = "multinomial") -> Float
     >>> inclusion([1, 1, 6], 2, design="poisson")
     array([0.5, 0.5, 1. ])
     """
-    compute = designs.DESIGNS[validation.choice("design", design, designs.DESIGNS)]
+    compute = INCLUSIONS[designs.named(design).name]
     return compute(p, validation.count("s", s))
 
 

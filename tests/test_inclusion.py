@@ -166,9 +166,11 @@ def test_top_breaks_ties_by_index():
 
 
 @pytest.mark.parametrize("design", WITHOUT)
-def test_too_many_for_the_nonzero_weights(design):
-    with pytest.raises(ValueError, match=r"s must be at most 2.*only 'multinomial'"):
-        inclusion([1.0, 0.0, 2.0], 3, design=design)
+def test_more_than_can_be_kept(design):
+    limit, message = (3, "d = 3") if design == "top" else (2, "2.*only 'multinomial'")
+    assert inclusion([1.0, 0.0, 2.0], limit, design=design).sum() == limit
+    with pytest.raises(ValueError, match=f"s must be at most {message}"):
+        inclusion([1.0, 0.0, 2.0], limit + 1, design=design)
 
 
 def test_the_least_threshold_is_the_least_normal_number():

@@ -367,7 +367,7 @@ BAD = [
     ({"s": True}, TypeError, "s must be an integer; got True"),
     ({"design": "bernoulli"}, ValueError, "design must be one of multinomial, poisson"),
     ({"rng": "seed"}, TypeError, "rng must be a numpy.random.Generator"),
-    ({"s": 3, "design": "top"}, ValueError, "s must be at most 2, the number of nonzero p"),
+    ({"s": 4, "design": "top"}, ValueError, "s must be at most d = 3 for the design .top.; got 4"),
     ({"s": 3, "design": "priority"}, ValueError, "only 'multinomial' draws with replacement"),
 ]
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.linalg
 
 from lth_sketch import probabilities, validation
+from lth_sketch.designs import DESIGNS
 from lth_sketch.product import LARGEST, SMALLEST
 from lth_sketch.validation import Floats
 
@@ -215,8 +216,7 @@ def top(B: npt.ArrayLike, p: npt.ArrayLike, s: int, alpha: float = 1.0) -> Worst
     rows = relative.reshape(len(relative), -1)
     scores = validation.weights("p", p, size=len(rows))
     kept = validation.count("s", s)
-    if kept > len(rows):
-        raise ValueError(f"s must be at most d = {len(rows)} for the design 'top'; got {kept}")
+    DESIGNS["top"].check(kept, scores)
     removed = np.argsort(-scores, kind="stable")[kept:]
     witness = np.zeros((1, len(rows)))
     if not removed.size:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lth_sketch import validation
+from lth_sketch.designs import Design
 from lth_sketch.kernels import inclusion
 from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats
@@ -27,9 +28,15 @@ class CheckedWeights(NamedTuple):
     largest: float
     nonzero: int
 
+    def check_size(self, s: int, design: Design) -> None:
+        """Refuse a size that the design cannot draw from these weights, see `Design.check`."""
+        design.check_counts(s, self.nonzero, len(self.p))
 
-def survey(p: npt.ArrayLike, threads: int = 1) -> CheckedWeights:
+
+def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> CheckedWeights:
     """Check weights, as `validation.weights` does, and add them up in the same pass.
+
+    Where only their order counts, `scaled` false keeps them as they are: no scale makes two equal.
 
     Raises
     ------
@@ -57,24 +64,9 @@ def survey(p: npt.ArrayLike, threads: int = 1) -> CheckedWeights:
     validation.weights("p", values)
     values = np.abs(values)
     largest = float(values.max())
-    if not SMALLEST <= largest <= LARGEST:
+    if scaled and not SMALLEST <= largest <= LARGEST:
         values = np.ldexp(values, -int(np.frexp(largest)[1]))
     return _passed(values, threads)
-
-
-def check_size(found: CheckedWeights, s: int, design: str) -> None:
-    """Refuse more draws without replacement than there are nonzero weights.
-
-    Raises
-    ------
-    ValueError
-        If `s` is above the number of nonzero weights.
-    """
-    if s > found.nonzero:
-        raise ValueError(
-            f"s must be at most {found.nonzero}, the number of nonzero p, for design {design!r}; "
-            f"got {s}; only 'multinomial' draws with replacement and allows more"
-        )
 
 
 def threshold(found: CheckedWeights, s: float, threads: int = 1) -> float:

@@ -1,4 +1,4 @@
-"""Inclusion probabilities of the five designs."""
+"""Inclusion probabilities of the designs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lth_sketch import validation
+from lth_sketch.designs import DESIGNS
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import inclusion
@@ -80,7 +81,8 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
 
 
 def _top(p: npt.ArrayLike, s: int) -> Floats:
-    found = _checked(p, s, "top")
+    found = checked.survey(p, scaled=False)
+    found.check_size(s, DESIGNS["top"])
     result = np.zeros(len(found.p))
     result[np.argsort(-found.p, kind="stable")[:s]] = 1.0
     return result
@@ -88,11 +90,11 @@ def _top(p: npt.ArrayLike, s: int) -> Floats:
 
 def _checked(p: npt.ArrayLike, s: int, design: str) -> CheckedWeights:
     found = checked.survey(validation.probabilities("p", p))
-    checked.check_size(found, s, design)
+    found.check_size(s, DESIGNS[design])
     return found
 
 
-DESIGNS: dict[str, Callable[[npt.ArrayLike, int], Floats]] = {
+INCLUSIONS: dict[str, Callable[[npt.ArrayLike, int], Floats]] = {
     "multinomial": _multinomial,
     "poisson": lambda p, s: _filled(p, s, "poisson"),
     "systematic": lambda p, s: _filled(p, s, "systematic"),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.optimize
 
 from lth_sketch import probabilities, validation
-from lth_sketch.inclusion import checked
+from lth_sketch.designs import DESIGNS
 from lth_sketch.kernels import moments as kernels
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
@@ -63,7 +63,7 @@ def poisson(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(poisson(product, probabilities.optimal(product), [1, 2, 3]))
     [26.  2.  0.]
     """
-    return _each_size(_poisson, product, p, s)
+    return _each_size("poisson", _poisson, product, p, s)
 
 
 def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -105,7 +105,7 @@ def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(systematic(Product([[1.0, -1.0, 1.0, -1.0]], [1.0] * 4), [1] * 4, 2).round(6))
     16.0
     """
-    return _each_size(_systematic, product, p, s)
+    return _each_size("systematic", _systematic, product, p, s)
 
 
 def priority(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -149,10 +149,11 @@ def priority(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(priority(Product([[1.0] * 4], [1.0] * 4), [1] * 4, [1, 2, 3, 4]).round(6))
     [inf  8.  2.  0.]
     """
-    return _each_size(_priority, product, p, s)
+    return _each_size("priority", _priority, product, p, s)
 
 
 def _each_size(
+    design: str,
     moment: Callable[[Product, Floats, int], float],
     product: Product,
     p: npt.ArrayLike,
@@ -161,6 +162,7 @@ def _each_size(
     """Return the moment, which is relative to ``U^2``, for each size."""
     draws = validation.sizes(s)
     weights = validation.covering(p, product.term_norms)
+    DESIGNS[design].check(int(draws.max()), weights)
     sizes, where = np.unique(draws, return_inverse=True)
     found = np.array([moment(product, weights, int(size)) for size in sizes])
     return np.asarray(found[where.reshape(draws.shape)] * product.total**2)[()]
@@ -197,7 +199,6 @@ def _systematic(product: Product, p: Floats, s: int) -> float:
 
 
 def _priority(product: Product, p: Floats, s: int) -> float:
-    checked.check_size(checked.survey(p), s, "priority")
     order = np.argsort(-p, kind="stable")[: np.count_nonzero(p)]
     if s == len(order):
         return 0.0

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import scipy.special
 
 from lth_sketch import validation
+from lth_sketch.designs import DESIGNS
 from lth_sketch.product import Product
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.validation import Floats
@@ -103,10 +104,7 @@ def top(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     """
     draws = validation.sizes(s)
     scores = validation.weights("p", p, size=product.d)
-    if draws.max() > product.d:
-        raise ValueError(
-            f"s must be at most d = {product.d} for the design 'top'; got {draws.max()}"
-        )
+    DESIGNS["top"].check(int(draws.max()), scores)
     order = np.argsort(-scores, kind="stable")
     removed = np.zeros(product.unit_factor.shape[1])
     stop, errors = product.d, {product.d: 0.0}

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.special
 
-from lth_sketch import probabilities, sampling, validation
+from lth_sketch import designs, probabilities, sampling, validation
 from lth_sketch.pruning.layers import join, layer_name, split
 from lth_sketch.validation import Array, Floats, Integers
 
-DESIGNS = ("multinomial", "poisson", "priority", "systematic", "top")
 SCOPES = ("global", "layer")
 # Draws with replacement that a mask may take, about a second.
 DRAWS = 2**27
@@ -230,9 +229,9 @@ def _emptied(problem: _Problem, group: _Group, design: str, log: bool) -> Floats
         share = np.minimum(np.add.reduceat(p, starts), 1.0)
         never = np.where(share > 0, np.exp(scipy.special.xlog1py(s, -share)), 1.0)
         return np.asarray(never * (1 - more * share))
-    if design == "priority":
+    if design not in ("poisson", "systematic"):
         raise ValueError(
-            "emptied has no closed form for design 'priority' where layers compete; estimate the "
+            f"emptied has no closed form for design {design!r} where layers compete; estimate the "
             "probability from masks that select draws, or use 'systematic', which keeps as many"
         )
     pi = probabilities.inclusion(p, group.kept, design=design)
@@ -245,11 +244,11 @@ def _chosen(
     values: Floats, group: _Group, design: str, binary: bool, log: bool, rng: np.random.Generator
 ) -> Array:
     """Return the mask of the part of a group that has these scores."""
-    kept = group.kept
-    if design == "top":
+    kept, record = group.kept, designs.DESIGNS[design]
+    if not record.unbiased:
         return _largest(values, kept)
     p = _probabilities(values, group, log)
-    if design == "multinomial":
+    if record.with_replacement:
         s, more = _draws(p, kept)
         if math.isinf(s):
             return p > 0
@@ -315,7 +314,7 @@ def _distinct(p: Floats, s: int) -> float:
 def _problem(
     scores: Any, density: float, design: str, scope: str, floor: int, log: bool
 ) -> _Problem:
-    validation.choice("design", design, DESIGNS)
+    record = designs.named(design)
     validation.choice("scope", scope, SCOPES)
     floor = validation.count("floor", floor, minimum=0)
     layers, several = split(scores, log=log)
@@ -327,7 +326,7 @@ def _problem(
                 f"{name} are all zero: they do not tell what to keep; leave such a layer out, or "
                 "score it otherwise"
             )
-        if design != "top" and not log and layer.min() < 0:
+        if record.unbiased and not log and layer.min() < 0:
             raise ValueError(
                 f"{name} has an entry below zero ({layer.min()}), which is no weight of a draw; "
                 "pass pruning.nonnegative(scores, 'shift') or (scores, 'absolute'), log=True if "

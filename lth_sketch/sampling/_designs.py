@@ -1,4 +1,4 @@
-"""The five designs: for one draw over blocks of weights, and for many draws as rows."""
+"""The designs: for one draw over blocks of weights, and for many draws as rows."""
 
 from __future__ import annotations
 
@@ -118,7 +118,10 @@ def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
 def _listed(
     found: CheckedWeights, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
 ) -> tuple[Integers, Array]:
-    """List what ``keep(b)`` marks in each block, with the weights ``max(1, tau / p)``."""
+    """List what ``keep(b)`` marks in each block, with the weights ``max(1, tau / p)``.
+
+    The threshold is zero where nothing is weighted: what is kept may be zero then.
+    """
     p = found.p
     blocks = blockwise.spans(len(p))
     ends = np.cumsum(counts)
@@ -129,7 +132,10 @@ def _listed(
         for b in part:
             place = slice(ends[b] - counts[b], ends[b])
             draws.listed(keep(b), blocks[b].start, indices[place])
-            draws.inverted(p, tau, indices[place], weights[place])
+            if tau:
+                draws.inverted(p, tau, indices[place], weights[place])
+            else:
+                weights[place] = 1.0
 
     blockwise.share(fill, len(ends), threads)
     return indices, weights
@@ -292,7 +298,7 @@ def _top(
         _top_up(marks, p[blocks[b]], tau, int(missing[b]))
         return marks
 
-    return _listed(found, tau, above + missing, keep, threads)
+    return _listed(found, 0.0, above + missing, keep, threads)
 
 
 def _top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:

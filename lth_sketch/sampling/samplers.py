@@ -1,4 +1,4 @@
-"""From probabilities, a size and a Generator to indices and weights: the five designs of a mask."""
+"""From probabilities, a size and a Generator to indices and weights: the designs of a mask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from lth_sketch import validation
+from lth_sketch.designs import named
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.parallel import blockwise
@@ -24,8 +25,9 @@ def draw(
 ) -> tuple[Integers, Array]:
     """Draw a mask as the indices that are kept and their weights (S1, S4, S5, S6).
 
-    Unless the design is "top" the mask m is unbiased: ``E m_i = 1`` wherever ``p_i > 0``. An index
-    with ``p_i = 0`` is never drawn. Time and memory grow linearly with d; `p` is read in order.
+    Unless the design is "top" the mask m is unbiased: ``E m_i = 1`` wherever ``p_i > 0``, and an
+    index with ``p_i = 0`` is never drawn. Time and memory grow linearly with d; `p` is read in
+    order.
 
     Parameters
     ----------
@@ -43,7 +45,8 @@ def draw(
           the indices; weight ``1 / pi_i``.
         - "priority": the s largest ranks ``p_i / v_i``, v uniform; weight ``max(1, tau / p_i)``,
           tau the next rank.
-        - "top": the s largest p, the lowest index first among equals; weight 1. No guarantee.
+        - "top": the s largest p, zeros among them if need be, the lowest index first among equals;
+          weight 1. No guarantee.
 
         "poisson" and "priority" take one uniform ``v_i`` for each weight: with the same seed, a
         larger s keeps a superset.
@@ -65,8 +68,8 @@ def draw(
         If `p` is not real, `s` or `n_jobs` no integer, or `rng` none of the above.
     ValueError
         If `p` is no vector, has an entry that is negative or not finite, or none above zero; if
-        `s` is below 1, or above the number of nonzero p in a design without replacement; if the
-        design is unknown.
+        `s` is below 1, or above the number of nonzero p in a design without replacement (of all p
+        for "top"); if the design is unknown.
 
     References
     ----------
@@ -183,7 +186,7 @@ def masks(
     streams = designs.streams(generator, len(groups))
     rows = designs.ROWS[design](found, s, threads)
     counts = np.full(size, s, np.int64)
-    if design in ("multinomial", "poisson"):
+    if not named(design).fixed_size:
 
         def count(part: range) -> None:
             for g in part:
@@ -214,11 +217,10 @@ def masks(
 def _arguments(
     p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None
 ) -> tuple[CheckedWeights, int, np.random.Generator, int]:
-    validation.choice("design", design, designs.DRAWS)
+    record = named(design)
     s = validation.count("s", s)
     threads = validation.workers(n_jobs)
     generator = validation.generator(rng)
-    found = checked.survey(p, threads)
-    if design != "multinomial":
-        checked.check_size(found, s, design)
+    found = checked.survey(p, threads, scaled=record.unbiased)
+    found.check_size(s, record)
     return found, s, generator, threads

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln
 
-from lth_sketch import validation
+from lth_sketch import designs, validation
 from lth_sketch.product import Product
 from lth_sketch.testing import forms
 from lth_sketch.tolerances import ROUNDING
@@ -55,9 +55,12 @@ def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tu
     >>> print(chances)
     [0.25 0.5  0.25]
     """
-    weights = validation.probabilities("p", p)
+    record = designs.named(design)
+    given = validation.weights("p", p)
     s = validation.count("s", s)
-    return _LAWS[validation.choice("design", design, _LAWS)](weights, s)
+    record.check(s, given)
+    # Only the order counts for a mask that is not drawn, which a division might change.
+    return _LAWS[design](validation.probabilities("p", given) if record.unbiased else given, s)
 
 
 def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
@@ -105,7 +108,7 @@ def _multinomial_law(p: Floats, s: int) -> tuple[Floats, Floats]:
 
 
 def _poisson_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    pi = _inclusions(p, s, "poisson")
+    pi = _inclusions(p, s)
     loose = np.flatnonzero((pi > 0) & (pi < 1))
     if 2 ** len(loose) > OUTCOMES:
         raise ValueError(
@@ -119,7 +122,7 @@ def _poisson_law(p: Floats, s: int) -> tuple[Floats, Floats]:
 
 
 def _systematic_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    pi = _inclusions(p, s, "systematic")
+    pi = _inclusions(p, s)
     ends = np.cumsum(pi)
     starts = np.unique(np.concatenate([[0.0, 1.0], ends - np.floor(ends)]))
     # Ends that agree but for rounding are one.
@@ -134,14 +137,9 @@ def _systematic_law(p: Floats, s: int) -> tuple[Floats, Floats]:
     return masks, chances
 
 
-def _inclusions(p: Floats, s: int, design: str) -> Floats:
+def _inclusions(p: Floats, s: int) -> Floats:
     """Return ``min(1, p_i / tau)`` with sum s, trying every number of ones."""
     positive = np.sort(p[p > 0])[::-1]
-    if s > len(positive):
-        raise ValueError(
-            f"s must be at most {len(positive)}, the number of nonzero p, for design {design!r}; "
-            f"got {s}; only 'multinomial' draws with replacement and allows more"
-        )
     for sure in range(s):
         tau = positive[sure:].sum() / (s - sure)
         if positive[sure] < tau:
@@ -157,8 +155,6 @@ def _priority_law(p: Floats, s: int) -> tuple[Floats, Floats]:
 
 
 def _top_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    if s > len(p):
-        raise ValueError(f"s must be at most d = {len(p)} for the design 'top'; got {s}")
     masks = np.zeros((1, len(p)))
     masks[0, np.argsort(-p, kind="stable")[:s]] = 1.0
     return masks, np.ones(1)
