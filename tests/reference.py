@@ -6,6 +6,7 @@ import math
 import numpy as np
 import scipy.integrate
 import scipy.linalg
+import scipy.special
 
 
 def wide(M):
@@ -421,6 +422,24 @@ def sketch_law(kind, d, s):
                 S = np.zeros((d, s))
                 S[range(d), buckets] = signs
                 yield S, 1 / (2 * s) ** d
+    elif kind.startswith("sparse_signs"):
+        # "sparse_signs 2" has two signs a row in distinct columns, "sparse_signs 2 blocks" in two
+        # halves.
+        _, k, *blocks = kind.split()
+        k = int(k)
+        if blocks:
+            starts = range(0, s, s // k)
+            places = list(itertools.product(*(range(a, a + s // k) for a in starts)))
+        else:
+            places = list(itertools.combinations(range(s), k))
+        rows = []
+        for place in places:
+            for signs in itertools.product([-1, 1], repeat=k):
+                row = np.zeros(s)
+                row[list(place)] = np.array(signs) / math.sqrt(k)
+                rows.append(row)
+        for chosen in itertools.product(rows, repeat=d):
+            yield np.array(chosen), 1 / len(rows) ** d
     else:
         H = np.array([[1.0]])
         while len(H) < max(d, 2):
@@ -446,3 +465,65 @@ def sketch_moments(A, B, law):
         mean = mean + chance * estimate
         square += chance * np.sum((estimate - A @ B) ** 2)
     return mean, square
+
+
+def entries_law(M, size):
+    """Every outcome of keeping `size` entries of M on average, each in proportion to its size."""
+    M = np.asarray(M, dtype=float)
+    live = list(zip(*np.nonzero(M), strict=True))
+    pi = dict(zip(live, inclusion_by_filling([abs(M[at]) for at in live], size), strict=True))
+    for kept in itertools.product([False, True], repeat=len(live)):
+        outcome, chance = np.zeros(M.shape), 1.0
+        for at, keep in zip(live, kept, strict=True):
+            chance *= pi[at] if keep else 1 - pi[at]
+            outcome[at] = M[at] / pi[at] if keep else 0.0
+        if chance > 0:
+            yield outcome, chance
+
+
+def rounding_law(M, levels):
+    """Every outcome of rounding the rows of M to integers times their largest entry / levels."""
+    M = np.asarray(M, dtype=float)
+    scale = np.abs(M).max(axis=1, keepdims=True) / levels
+    units = np.divide(M, scale, out=np.zeros_like(M), where=scale > 0)
+    for up in itertools.product([0, 1], repeat=M.size):
+        up = np.reshape(up, M.shape)
+        share = units - np.floor(units)
+        chance = float(np.prod(np.where(up == 1, share, 1 - share)))
+        if chance > 0:
+            yield (np.floor(units) + up) * scale, chance
+
+
+def independent_product_moments(A, B, left, right):
+    """Mean, and mean square error, of the product of two independent random factors."""
+    A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
+    mean, square = 0.0, 0.0
+    right = list(right)
+    for L, chance in left:
+        for R, other in right:
+            mean = mean + chance * other * (L @ R)
+            square += chance * other * np.sum((L @ R - A @ B) ** 2)
+    return mean, square
+
+
+def correlation_moments(rho, s):
+    """E r and E r^2 of the empirical correlation of s pairs with means zero, by its density."""
+
+    def density(r):
+        # Hotelling 1953, with s in the place of n - 1.
+        log = (
+            math.lgamma(s)
+            - math.lgamma(s + 0.5)
+            + s / 2 * math.log1p(-rho * rho)
+            + (s - 3) / 2 * math.log1p(-r * r)
+            - (s - 0.5) * math.log1p(-rho * r)
+        )
+        series = scipy.special.hyp2f1(0.5, 0.5, s + 0.5, (1 + rho * r) / 2)
+        return (s - 1) / math.sqrt(2 * math.pi) * math.exp(log) * series
+
+    # r = sin t, so that the ends of s = 2 are no poles.
+    angles, weights = np.polynomial.legendre.leggauss(200)
+    angles, weights = angles * math.pi / 2, weights * math.pi / 2
+    values = [density(math.sin(t)) * math.cos(t) * w for t, w in zip(angles, weights, strict=True)]
+    sines = np.sin(angles)
+    return float(sines @ values), float(sines**2 @ values)

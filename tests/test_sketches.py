@@ -16,17 +16,19 @@ import threadpoolctl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import Product, moments, probabilities, sampling, sketches
+from lth_sketch import Product, bounds, methods, moments, probabilities, sampling, sketches
 from lth_sketch.kernels import transforms
 from lth_sketch.parallel import blockwise
+from lth_sketch.sketches import _factors, multiplication
 from lth_sketch.testing import products
-from lth_sketch.tolerances import EXACT, PUBLISHED, SINGLE
+from lth_sketch.tolerances import EXACT, PUBLISHED, QUADRATURE, SINGLE
 
 KNOWN = json.loads((Path(__file__).parent / "known_answers.json").read_text())
 # Each statistical test below errs with probability 1e-9 at most.
 SIGNIFICANCE = 1e-9
-METHODS = ["sampling", "gaussian", "rademacher", "countsketch", "srht"]
-DENSE = METHODS[1:]
+METHODS = list(methods.METHODS)
+# Their laws have few outcomes, all listed by the slow twin.
+DENSE = ["gaussian", "rademacher", "countsketch", "srht"]
 
 
 def factors(q=7, d=50, r=4, seed=0):
@@ -35,6 +37,18 @@ def factors(q=7, d=50, r=4, seed=0):
 
 
 # --- S7: the moments ----------------------------------------------------------------------------
+
+
+def test_the_register_names_what_is_there():
+    """Every method runs, and its moment and its tail are functions of the library."""
+    A, B = factors()
+    for name, record in methods.METHODS.items():
+        assert record.name == name
+        assert sketches.multiply(A, B, 4, method=name, rng=0).shape == (7, 4)
+        assert record.moment is None or callable(getattr(moments, record.moment))
+        assert record.tail is None or callable(getattr(bounds, record.tail))
+        again = [sketches.multiply(A, B, 4, method=name, rng=seed) for seed in (1, 2)]
+        assert np.array_equal(*again) != record.random
 
 
 @given(products(max_d=3, max_q=2, max_r=2), st.sampled_from([*DENSE, "replaced"]), st.data())
@@ -127,7 +141,7 @@ def scripts(method, d, s):
 @pytest.mark.parametrize("method", DENSE)
 def test_every_outcome_of_a_dense_sketch(method, monkeypatch):
     """The estimates are those of the law that the moments belong to, one for one."""
-    monkeypatch.setattr(sketches.validation, "generator", lambda rng: rng)
+    monkeypatch.setattr(multiplication.validation, "generator", lambda rng: rng)
     d, s = (2, 2) if method == "gaussian" else (3, 2)
     A, B = factors(2, d, 2)
     law = [(A @ S) @ (S.T @ B) for S, _ in reference.sketch_law(method, d, s)]
@@ -142,12 +156,20 @@ def test_every_outcome_of_a_dense_sketch(method, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [m for m, record in methods.METHODS.items() if record.random])
 def test_errors_are_as_large_as_predicted(method, size):
     """Estimates in sixteen groups, whose means are all but normal: a t-test."""
     A, B = factors(5, 20, 3)
     product, s = Product(A, B), 12
-    moment = getattr(moments, "optimal" if method == "sampling" else method)
+    record = methods.METHODS[method]
+    exact = (
+        moments.optimal(product, s)
+        if method == "sampling"
+        else moments.int8(product, s, stochastic=True)
+        if method == "int8_stochastic"
+        else getattr(moments, record.moment)(product, s)
+    )
+    exact = exact.total if isinstance(exact, moments.MeanSquare) else exact
     rng = np.random.default_rng(1)
     errors = [
         np.sum((sketches.multiply(A, B, s, method=method, rng=rng) - A @ B) ** 2)
@@ -156,16 +178,16 @@ def test_errors_are_as_large_as_predicted(method, size):
     groups = np.reshape(errors, (16, -1)).mean(axis=1)
     spread = groups.std(ddof=1) / 4
     limit = scipy.stats.t.isf(SIGNIFICANCE / 2, 15)
-    assert abs(groups.mean() - moment(product, s)) <= limit * spread
+    assert abs(groups.mean() - exact) <= limit * spread
     # The interval is narrow enough to tell a missing factor of two.
-    assert limit * spread < size(0.5, 3.0) * moment(product, s)
+    assert limit * spread < size(0.5, 3.0) * exact
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_all_formats_give_one_answer(method, monkeypatch):
     # Blocks of nine rows: eight abreast, and one by itself.
-    monkeypatch.setattr(sketches, "ROWS", 9)
-    monkeypatch.setattr(sketches, "DENSE", 128)
+    monkeypatch.setattr(_factors, "ROWS", 9)
+    monkeypatch.setattr(_factors, "DENSE", 128)
     A, B = factors(q=20)
     A[:, 7] = 0.0
     A[2, ::3] = 0.0
@@ -183,7 +205,7 @@ def test_all_formats_give_one_answer(method, monkeypatch):
         np.testing.assert_allclose(found, one, rtol=EXACT, atol=EXACT * 50)
     for right in formats[:2]:
         found = sketches.multiply(A, right(B)[:, 1], 20, method=method, rng=5)
-        if method != "sampling":
+        if method not in ("sampling", "elementwise", "int8_stochastic"):
             np.testing.assert_allclose(found, one[:, 1], rtol=EXACT, atol=EXACT * 50)
         assert found.shape == (20,)
 
@@ -284,13 +306,15 @@ def test_a_whole_transform_is_exact(d):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bits_for_any_number_of_threads(method, monkeypatch):
-    monkeypatch.setattr(sketches, "ROWS", 2)
-    monkeypatch.setattr(sketches, "DENSE", 128)
+    monkeypatch.setattr(_factors, "ROWS", 2)
+    monkeypatch.setattr(_factors, "DENSE", 128)
     monkeypatch.setattr(blockwise, "SMALL", 1)
     A, B = factors(9, 40, 9)
     found = []
     for threads in (1, 2, 4):
-        monkeypatch.setattr(sketches.validation, "workers", lambda n, threads=threads: threads)
+        monkeypatch.setattr(
+            multiplication.validation, "workers", lambda n, threads=threads: threads
+        )
         found.append(sketches.multiply(A, B, 16, method=method, rng=8))
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[0], found[2])
@@ -300,10 +324,11 @@ def test_same_bits_for_any_number_of_threads(method, monkeypatch):
 def test_same_bits_for_any_number_of_threads_of_blas(method):
     """A product that BLAS cuts by its threads has other bits for two of them than for one."""
     A, B = factors(300, 2000, 200)
+    s = 500 if not method.startswith("int8") else methods.LEVELS
     found = []
     for threads in (1, 2):
         with threadpoolctl.threadpool_limits(threads):
-            found.append(sketches.multiply(A, B, 500, method=method, rng=8))
+            found.append(sketches.multiply(A, B, s, method=method, rng=8))
     np.testing.assert_array_equal(*found)
 
 
@@ -321,7 +346,7 @@ def test_inputs_are_not_changed():
     [
         ({"s": 0}, ValueError, "s must be at least 1"),
         ({"s": 2.0}, TypeError, "s must be an integer"),
-        ({"method": "best"}, ValueError, "method must be one of countsketch.*got 'best'"),
+        ({"method": "best"}, ValueError, "method must be one of co_occurring.*got 'best'"),
         ({"method": "srht", "p": np.ones(5)}, ValueError, "p is for the method 'sampling' only"),
         ({"p": np.ones(4)}, ValueError, "p must have length 5; got length 4"),
         ({"p": -np.ones(5)}, ValueError, r"p\[0\] = -1"),
@@ -330,12 +355,142 @@ def test_inputs_are_not_changed():
         ({"A": np.ones((3, 5)) * 1j}, TypeError, "A must hold real numbers"),
         ({"A": scipy.sparse.coo_array(np.ones((3, 5)))}, TypeError, "A is sparse in format 'coo'"),
         ({"rng": "seed"}, TypeError, "rng must be"),
+        ({"nonzeros": 2}, ValueError, "nonzeros is for the method 'sparse_signs' only"),
+        ({"blocks": True}, ValueError, "blocks is for the method 'sparse_signs' only"),
+        ({"method": "sparse_signs", "nonzeros": 3}, ValueError, "at most s = 2, .* got 3"),
+        ({"method": "sparse_signs", "nonzeros": 0}, ValueError, "nonzeros must be at least 1"),
+        (
+            {"method": "sparse_signs", "s": 5, "nonzeros": 2, "blocks": True},
+            ValueError,
+            "multiple of nonzeros = 2; got s = 5: take 4 or 6",
+        ),
+        ({"method": "int8", "s": 128}, ValueError, "at most 127 in eight bits; got 128"),
     ],
 )
 def test_bad_input(change, error, text):
     arguments = {"A": np.ones((3, 5)), "B": np.ones((5, 2)), "s": 2} | change
     with pytest.raises(error, match=text):
         sketches.multiply(**arguments)
+
+
+# --- S10: sparse signs --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["sparse_signs 1", "sparse_signs 2", "sparse_signs 2 blocks"])
+@pytest.mark.parametrize("d", [2, 3])
+def test_sparse_signs_by_every_outcome(kind, d, size):
+    s = 2 if d == size(3, 2) + 1 else 4 if d == 2 else 2
+    A, B = factors(2, d, 2, seed=d)
+    law = reference.sketch_law(kind, d, s)
+    mean, square = reference.sketch_moments(A, B, law)
+    np.testing.assert_allclose(mean, A @ B, rtol=EXACT, atol=EXACT)
+    assert moments.sparse_signs(Product(A, B), s) == pytest.approx(square, rel=EXACT)
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("nonzeros", [1, 2, 8])
+def test_sparse_signs_have_the_moment_of_countsketch(nonzeros, blocks, size):
+    """Whatever their number: in sixteen groups, a t-test."""
+    A, B = factors(5, 20, 3)
+    product, rng = Product(A, B), np.random.default_rng(nonzeros)
+    options = {"method": "sparse_signs", "nonzeros": nonzeros, "blocks": blocks}
+    errors = [
+        np.sum((sketches.multiply(A, B, 16, **options, rng=rng) - A @ B) ** 2)
+        for _ in range(size(16 * 150, 16 * 12))
+    ]
+    groups = np.reshape(errors, (16, -1)).mean(axis=1)
+    limit = scipy.stats.t.isf(SIGNIFICANCE / 2, 15) * groups.std(ddof=1) / 4
+    assert abs(groups.mean() - moments.countsketch(product, 16)) <= limit
+
+
+@pytest.mark.parametrize("blocks", [False, True])
+def test_signs_lie_in_distinct_columns(blocks):
+    """The sketch itself, read off with A = B^T = the unit matrix: rows of unit norm."""
+    d, s, k = 30, 12, 4
+    found = sketches.multiply(
+        np.eye(d), np.eye(d), s, method="sparse_signs", nonzeros=k, blocks=blocks, rng=1
+    )
+    np.testing.assert_allclose(np.diag(found), 1.0, rtol=EXACT)
+    np.testing.assert_allclose(found * k, np.rint(found * k), atol=EXACT)
+    assert np.abs(found - np.eye(d)).max() <= 1.0
+
+
+def test_one_sign_a_row_is_the_countsketch():
+    A, B = factors()
+    options = {"nonzeros": 1, "blocks": True, "rng": 5}
+    one = sketches.multiply(A, B, 20, method="sparse_signs", **options)
+    np.testing.assert_array_equal(one, sketches.multiply(A, B, 20, method="countsketch", rng=5))
+
+
+# --- S11: entries, norms, rank ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("s", [1, 2])
+def test_kept_entries_by_every_outcome(s):
+    A, B = np.array([[3.0, -1.0, 0.5], [0.0, 2.0, 4.0]]), np.array([[1.0], [0.0], [-2.0]])
+    left, right = reference.entries_law(A, 2 * s), reference.entries_law(B, s)
+    mean, square = reference.independent_product_moments(A, B, left, right)
+    np.testing.assert_allclose(mean, A @ B, rtol=EXACT)
+    assert moments.elementwise(Product(A, B), s) == pytest.approx(square, rel=EXACT)
+    grid = moments.elementwise(Product(A, B), [[s, 3]])
+    assert grid.shape == (1, 2)
+    assert grid[0, 1] == 0.0
+
+
+@pytest.mark.parametrize("levels", [1, 3, 127])
+def test_roundings_by_every_outcome(levels):
+    A, B = np.array([[3.0, -1.0, 0.5], [0.0, 0.0, 0.0]]), np.array([[1.0], [0.3], [-2.0]])
+    laws = reference.rounding_law(A, levels), reference.rounding_law(B.T, levels)
+    right = [(R.T, chance) for R, chance in laws[1]]
+    mean, square = reference.independent_product_moments(A, B, laws[0], right)
+    np.testing.assert_allclose(mean, A @ B, rtol=EXACT)
+    product = Product(A, B)
+    assert moments.int8(product, levels, stochastic=True) == pytest.approx(square, rel=EXACT)
+    nearest = sketches.multiply(A, B, levels, method="int8")
+    error = float(np.sum((nearest - A @ B) ** 2))
+    assert moments.int8(product, levels) == pytest.approx(error, rel=EXACT, abs=EXACT)
+    with pytest.raises(ValueError, match="at most 127"):
+        moments.int8(product, 128)
+
+
+@pytest.mark.parametrize("s", [1, 2, 5, 40])
+@pytest.mark.parametrize("rho", [0.0, 0.3, -0.8, 1.0])
+def test_correlations_by_their_density(s, rho):
+    A = np.array([[1.2, 1.6]])
+    B = 3.0 * (rho * A.T / 2 + np.sqrt(1.0 - rho * rho) * np.array([[-0.8], [0.6]]))
+    split = moments.norm_corrected(Product(A, B), s)
+    if abs(rho) == 1.0:
+        mean, square = rho, 1.0
+    elif s == 1:
+        mean, square = 2 / np.pi * np.arcsin(rho), 1.0
+    else:
+        mean, square = reference.correlation_moments(rho, s)
+    assert split.bias2 == pytest.approx(36 * (mean - rho) ** 2, rel=QUADRATURE, abs=36 * EXACT)
+    assert split.variance == pytest.approx(36 * (square - mean**2), rel=QUADRATURE, abs=36 * EXACT)
+    assert split.total == split.bias2 + split.variance
+
+
+def test_the_best_product_of_a_rank():
+    A, B = factors(6, 5, 4)
+    sigma = np.linalg.svd(A @ B, compute_uv=False)
+    product = Product(A, B)
+    for s in range(1, 6):
+        for left, right in ((A, B), (B.T, A.T)):
+            error = sketches.multiply(left, right, s, method="truncated") - left @ right
+            assert np.sum(error**2) == pytest.approx(np.sum(sigma[s:] ** 2), rel=EXACT, abs=EXACT)
+        assert moments.truncated(product, s) == pytest.approx(np.sum(sigma[s:] ** 2), abs=EXACT)
+    tall = sketches.multiply(*factors(30, 3, 20), 2, method="truncated")
+    assert np.linalg.matrix_rank(tall) == 2
+    assert moments.truncated(Product(A, B[:, 0]), 1) == 0.0
+
+
+@given(products(max_d=9, max_q=5, max_r=4), st.integers(1, 6))
+def test_co_occurring_directions_keep_their_bound(product, s):
+    A, B = (np.asarray(M, dtype=float) for M in (product.A, product.B))
+    error = sketches.multiply(A, B, s, method="co_occurring") - A @ B
+    spectral = np.linalg.norm(np.reshape(error, (product.q, -1)), 2)
+    scale = float(np.linalg.norm(A / product.total) * np.linalg.norm(B)) * product.total
+    assert spectral <= bounds.co_occurring(product, s) + EXACT * scale
 
 
 # --- kernels ------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from lth_sketch.bounds.draws import (
     sharpest,
 )
 from lth_sketch.bounds.independence import price, price_limit, price_witness
+from lth_sketch.bounds.sketches import co_occurring
 from lth_sketch.bounds.spectral_norm import draws_needed, retrained, spectral
 from lth_sketch.bounds.training import best_alpha, displacement, end_of_training
 from lth_sketch.bounds.worst_cases import minimax, top, worst_case
@@ -28,6 +29,7 @@ __all__ = [
     "best_alpha",
     "bousquet",
     "cantelli",
+    "co_occurring",
     "displacement",
     "dkm",
     "draws_needed",

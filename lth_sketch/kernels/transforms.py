@@ -38,30 +38,49 @@ def gather_rows(B: Array, rows: Integers, scale: Floats, out: Floats) -> None:
 
 @compiled
 def scatter_columns(A: Array, buckets: Integers, signs: Floats, out: Floats) -> None:
-    """Write into column b of `out` (q, s) the columns of `A` (q, d) of that bucket, with signs."""
+    """Add up the columns of `A` (q, d) by buckets.
+
+    Parameters
+    ----------
+    A : (q, d)
+        Rows in memory order.
+    buckets : (d, n)
+        Columns of the output that each column of A is added to.
+    signs : (d, n)
+        With which factors.
+    out : (q, s)
+        Sums, overwritten.
+    """
     q = len(A)
     # Rows side by side: one look at a bucket serves them all.
     sums = np.empty((out.shape[1], ABREAST))
     for j in range(0, q - q % ABREAST, ABREAST):
         sums[:] = 0.0
         for i in range(len(buckets)):
-            bucket, sign = buckets[i], signs[i]
-            for k in range(ABREAST):
-                sums[bucket, k] += sign * A[j + k, i]
+            for n in range(buckets.shape[1]):
+                bucket, sign = buckets[i, n], signs[i, n]
+                for k in range(ABREAST):
+                    sums[bucket, k] += sign * A[j + k, i]
         for bucket in range(len(sums)):
             for k in range(ABREAST):
                 out[j + k, bucket] = sums[bucket, k]
     for j in range(q - q % ABREAST, q):
         out[j] = 0.0
         for i in range(len(buckets)):
-            out[j, buckets[i]] += signs[i] * A[j, i]
+            for n in range(buckets.shape[1]):
+                out[j, buckets[i, n]] += signs[i, n] * A[j, i]
 
 
 @compiled
-def scatter_rows(B: Array, rows: Integers, buckets: Integers, signs: Floats, out: Floats) -> None:
-    """Add the given rows of `B` (d, r), with signs, to the rows of `out` that are their buckets."""
-    for i in rows:
-        source, target, sign = B[i], out[buckets[i]], signs[i]
+def scatter_rows(B: Array, places: Integers, buckets: Integers, signs: Floats, out: Floats) -> None:
+    """Add rows of `B` (d, r) to rows of `out`, for the given places of `buckets`, `signs` (d, n).
+
+    Places are counted along the rows of these: place ``i n + k`` adds row i of B.
+    """
+    count = buckets.shape[1]
+    for place in places:
+        i, n = place // count, place % count
+        source, target, sign = B[i], out[buckets[i, n]], signs[i, n]
         for k in range(len(source)):
             target[k] += sign * source[k]
 

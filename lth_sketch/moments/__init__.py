@@ -3,21 +3,29 @@
 ``moments.NAME(product, p, s)`` is the second moment of ``sampling.draw(p, s, design=NAME)``.
 """
 
+from lth_sketch.moments.biased import MeanSquare, norm_corrected, truncated
 from lth_sketch.moments.designs import poisson, priority, systematic
 from lth_sketch.moments.draws import distinct, multinomial, optimal, top, variance
-from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, srht
+from lth_sketch.moments.entries import elementwise, int8
+from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, sparse_signs, srht
 
 __all__ = [
+    "MeanSquare",
     "countsketch",
     "distinct",
+    "elementwise",
     "gaussian",
+    "int8",
     "multinomial",
+    "norm_corrected",
     "optimal",
     "poisson",
     "priority",
     "rademacher",
+    "sparse_signs",
     "srht",
     "systematic",
     "top",
+    "truncated",
     "variance",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch import validation
+from lth_sketch import methods, validation
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -111,6 +111,43 @@ def countsketch(product: Product, s: npt.ArrayLike) -> Floats:
     return rademacher(product, s)
 
 
+def sparse_signs(product: Product, s: npt.ArrayLike) -> Floats:
+    """Return ``E ||A S S^T B - AB||_F^2`` for sparse signs, however many (S10).
+
+    Every row of S (d, s) has k entries, fair signs over sqrt(k), in distinct uniform columns, or
+    one in each of k blocks. For i != j ``E (S S^T)_ij^2 = 1/s`` whatever k is: more of them buy
+    thinner tails, and nothing on average.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    s : int or array of int
+        Numbers of columns of S.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        The second moment, that of `countsketch` and of `rademacher`.
+
+    Raises
+    ------
+    ValueError
+        If `s` is below 1.
+
+    References
+    ----------
+    Kane, Nelson, Sparser Johnson-Lindenstrauss Transforms, J. ACM 61 (2014), and Nelson, Nguyen,
+    OSNAP, FOCS 2013, for the sketch; this project, docs/theory.md, S10, for the moment.
+
+    Examples
+    --------
+    >>> print(sparse_signs(Product([[3.0, 4.0]], [1.0, 0.0]), [1, 2]))
+    [16.  8.]
+    """
+    return rademacher(product, s)
+
+
 def srht(product: Product, s: npt.ArrayLike, replace: bool = False) -> Floats:
     """Return ``E ||A S S^T B - AB||_F^2`` for the subsampled Hadamard transform (S7).
 
@@ -151,7 +188,7 @@ def srht(product: Product, s: npt.ArrayLike, replace: bool = False) -> Floats:
     draws = validation.sizes(s)
     if replace:
         return _square(product, _signs(product) / draws)
-    order = max(2, 1 << (product.d - 1).bit_length())
+    order = methods.hadamard_order(product.d)
     if draws.max() > order:
         raise ValueError(
             f"s must be at most {order}, the order of the Hadamard matrix for d = {product.d}; got "

@@ -7,6 +7,8 @@ next. So tiles run on threads of ours, each tile on one thread of BLAS.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from threading import Lock
 from typing import Any
@@ -54,9 +56,16 @@ def matmul(left: Any, right: Any) -> Any:
             partial(np.matmul, left[rows], right[:, columns], out=out[rows, columns])
             for rows, columns in _tiles(q, n, r)
         ]
-        with _LOCK, _controller().limit(limits=1, user_api="blas"):
+        with one_blas_thread():
             blockwise.run(jobs, validation.workers(None))
         return out
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Give BLAS and LAPACK one thread in the whole process: the same bits on any machine."""
+    with _LOCK, _controller().limit(limits=1, user_api="blas"):
+        yield
 
 
 def _tiles(q: int, n: int, r: int) -> list[tuple[slice, slice]]:

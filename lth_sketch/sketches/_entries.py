@@ -1,0 +1,49 @@
+"""Sketches of the entries of the factors themselves: sampled one by one, or in eight bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from lth_sketch import sampling
+from lth_sketch.sketches._factors import Factors, dense, inverse
+from lth_sketch.validation import Floats
+
+
+def elementwise(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
+    """Return factors that keep s entries a row on average, each by itself, without bias."""
+    return [_kept(M, s * M.shape[0], rng) for M in factors]
+
+
+def _kept(M: Any, size: int, rng: np.random.Generator) -> Any:
+    """Keep entries of M with probability min(1, |M_ji| / tau), `size` of them on average."""
+    compressed = scipy.sparse.csr_array(M, dtype=np.float64)
+    compressed.eliminate_zeros()
+    if size >= compressed.nnz:
+        return compressed
+    kept, weights = sampling.draw(abs(compressed.data), size, design="poisson", rng=rng)
+    rows = np.repeat(np.arange(M.shape[0]), np.diff(compressed.indptr))[kept]
+    data = compressed.data[kept] * weights
+    return scipy.sparse.csr_array((data, (rows, compressed.indices[kept])), shape=M.shape)
+
+
+def int8(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+    """Return factors whose rows are integers up to s times a scale of the row, rounded."""
+    return [np.rint(levels) * scale for levels, scale in (_levels(M, s) for M in factors)]
+
+
+def int8_stochastic(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+    """Return the same, rounded up with the probability that makes the mean exact."""
+    return [
+        np.floor(levels + rng.random(levels.shape)) * scale
+        for levels, scale in (_levels(M, s) for M in factors)
+    ]
+
+
+def _levels(M: Any, s: int) -> tuple[Floats, Floats]:
+    """Return M in units of the scale of each row, within +-s, and the scales as a column."""
+    rows = dense(M)
+    scale = np.abs(rows).max(axis=1, keepdims=True) / s
+    return rows * inverse(scale), scale

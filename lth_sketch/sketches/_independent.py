@@ -1,0 +1,44 @@
+"""Sketches by a matrix of independent entries, made and used block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse
+
+from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.products import matmul
+from lth_sketch.sketches import _factors
+from lth_sketch.sketches._factors import Factors, Sketch, inverse, random_signs, row_norms
+from lth_sketch.validation import Floats
+
+
+def _independent(entries: Callable[[np.random.Generator, tuple[int, int]], Floats]) -> Sketch:
+    def sketch(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+        d = factors[0].shape[1]
+        readable = [M.tocsc() if scipy.sparse.issparse(M) else M for M in factors]
+        sums = [np.zeros((M.shape[0], s)) for M in factors]
+        for columns in blockwise.spans(d, max(1, _factors.DENSE // s)):
+            S = entries(rng, (len(range(*columns.indices(d))), s)) / np.sqrt(s)
+            for M, total in zip(readable, sums, strict=True):
+                total += matmul(M[:, columns].astype(np.float64), S)
+        return sums
+
+    return sketch
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, int]) -> Floats:
+    return rng.standard_normal(shape)
+
+
+gaussian = _independent(_normal)
+rademacher = _independent(random_signs)
+
+
+def norm_corrected(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+    """Return a Gaussian sketch whose rows are scaled to the norms that the rows of A, B^T have."""
+    return [
+        rows * (row_norms(M) * inverse(np.linalg.norm(rows, axis=1)))[:, None]
+        for M, rows in zip(factors, gaussian(factors, s, rng), strict=True)
+    ]
