@@ -61,7 +61,7 @@ FAULTS = (
     ),
     _fault(
         "1 / (s p) after priority sampling, one draw",
-        "sampling/_designs.py",
+        "sampling/_ranks.py",
         "return _listed(found, tau, np.array([s]), lambda _: keep, threads)",
         "return _listed(found, found.total / s, np.array([s]), lambda _: keep, threads)",
         "sampling_replayed",
@@ -70,16 +70,16 @@ FAULTS = (
     ),
     _fault(
         "1 / (s p) after priority sampling, blocks",
-        "sampling/_designs.py",
-        "return _listed(found, tau, counts, keep, threads)\n\n\ndef _priority_rows",
-        "return _listed(found, found.total / s, counts, keep, threads)\n\n\ndef _priority_rows",
+        "sampling/_ranks.py",
+        "return _listed(found, tau, counts, keep, threads)\n\n\ndef priority_rows",
+        "return _listed(found, found.total / s, counts, keep, threads)\n\n\ndef priority_rows",
         "sampling_replayed",
         "sampling",
         "sampling_laws",
     ),
     _fault(
         "1 / (s p) after priority sampling, rows",
-        "sampling/_designs.py",
+        "sampling/_ranks.py",
         "draws.listed_rows(p, keep, taus, *output)",
         "draws.listed_rows(p, keep, np.full(len(taus), found.total / s), *output)",
         "sampling_replayed",
@@ -120,14 +120,14 @@ FAULTS = (
     # --- ties ---
     _fault(
         "ties all kept by a draw",
-        "sampling/_designs.py",
+        "sampling/_ranks.py",
         _TOPPED_UP,
         "keep[ranks == tau] = True",
         "sampling_replayed",
         "sampling",
     ),
     _fault(
-        "ties all lost by a draw", "sampling/_designs.py", _TOPPED_UP, "pass", "sampling_replayed"
+        "ties all lost by a draw", "sampling/_ranks.py", _TOPPED_UP, "pass", "sampling_replayed"
     ),
     _fault(
         "ties all kept by select",

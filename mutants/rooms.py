@@ -28,7 +28,11 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "sampling": {
         "sampling/samplers.py": ("sampling_replayed", "sampling", "sampling_laws"),
-        "sampling/_designs.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "sampling/_rows.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "sampling/_replacement.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "sampling/_ranks.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "sampling/_systematic.py": ("sampling_replayed", "sampling", "sampling_laws"),
+        "designs.py": ("designs",),
         "parallel/blockwise.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
         "inclusion/checked.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
     },

@@ -15,7 +15,7 @@ from test_inclusion import cases
 from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling import _designs, draw, mask, masks
+from lth_sketch.sampling import _ranks, _replacement, _systematic, draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
 DESIGNS = ("multinomial", "poisson", "systematic", "priority", "top")
@@ -28,7 +28,7 @@ P = np.array([0.1, 0.0, 0.3, 0.05, 0.25, 0.3])
 def blocks(monkeypatch):
     """Blocks so short that a few weights fill several of them."""
     monkeypatch.setattr(blockwise, "BLOCK", 4)
-    monkeypatch.setattr(_designs, "BATCH", 3)
+    monkeypatch.setattr(_replacement, "BATCH", 3)
 
 
 # --- what holds for every draw --------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_all_are_kept_when_s_is_their_number(design, d):
 
 def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
     p = np.array([0.5, 0.5, 0.0, 1e-300, 0.0])
-    scratch = _designs._merge_scratch(5, 400)
+    scratch = _replacement._merge_scratch(5, 400)
     # Half of the uniforms lie beyond the sum of 1: as if it had been rounded down by that much.
     n = draws.multinomial(p, 2.0, 400, np.random.default_rng(15), scratch)
     assert scratch.positions[:n].tolist() == [0, 1]
@@ -230,8 +230,8 @@ def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
 
 
 def test_lifting_changes_no_digit():
-    p, tau = np.array([5e-324, 3e-300, 0.0, 0.7]), _designs.SMALL / 3
-    for before, after in zip((p, tau), _designs._lifted(p, tau), strict=True):
+    p, tau = np.array([5e-324, 3e-300, 0.0, 0.7]), _systematic.SMALL / 3
+    for before, after in zip((p, tau), _systematic._lifted(p, tau), strict=True):
         np.testing.assert_array_equal(np.frexp(after)[0], np.frexp(before)[0])
 
 
@@ -269,7 +269,7 @@ def test_systematic_starts_make_up_for_rounding():
     rng = np.random.default_rng(22)
     for excess in (-draws.UNIT // 2, 0, draws.UNIT // 2):
         length = 5 * draws.UNIT + excess
-        for phase in _designs._phases(length, 5, rng, 50):
+        for phase in _systematic._phases(length, 5, rng, 50):
             assert 0 <= phase < draws.UNIT
             assert (int(phase) + length) >> draws.FRACTION == 5
 
@@ -281,7 +281,7 @@ def test_systematic_starts_are_all_that_complete_the_number(excess):
             return np.array([low, high])
 
     length = 5 * draws.UNIT + excess
-    low, high = (int(end) for end in _designs._phases(length, 5, Ends(), 2))
+    low, high = (int(end) for end in _systematic._phases(length, 5, Ends(), 2))
     starts = [low - 1, low, high - 1, high]
     complete = [0 <= x < draws.UNIT and (x + length) >> draws.FRACTION == 5 for x in starts]
     assert complete == [False, True, True, False]
@@ -330,7 +330,7 @@ def test_ties_keep_exactly_s(blocks):
 @pytest.mark.parametrize("values", [[1.0, 2.0], [1.0, 1.0625], [0.96875, 1.0], [1.9375, 2.0]])
 def test_equal_ranks_keep_exactly_s(values, monkeypatch):
     """Ranks of equal value do not occur in practice; the size is exact even then."""
-    monkeypatch.setattr(_designs, "_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
+    monkeypatch.setattr(_ranks, "_drawn_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
     p = np.array(values)[[0, 1, 0, 0, 0, 1, 0, 0, 0]]
     for s in range(1, 9):
         for block in (4, 1000):
@@ -346,7 +346,7 @@ def test_equal_ranks_keep_exactly_s(values, monkeypatch):
 
 def test_an_entry_at_the_cap_is_kept_at_any_uniform(monkeypatch):
     # With v = 1 the rank is p itself: the threshold is reached, not passed.
-    monkeypatch.setattr(_designs, "_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
+    monkeypatch.setattr(_ranks, "_drawn_ranks", lambda p, rng, out: np.add(p, 0.0, out=out))
     assert mask([2.0, 1.0, 1.0], 2, design="poisson", rng=0).tolist() == [1, 0, 0]
     rows = masks([2.0, 1.0, 1.0], 2, 2, design="poisson", rng=0)
     assert rows.toarray().tolist() == [[1, 0, 0]] * 2

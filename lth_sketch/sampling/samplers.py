@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
@@ -11,8 +13,13 @@ from lth_sketch.designs import named
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling import _designs as designs
+from lth_sketch.sampling import _ranks, _replacement, _systematic
+from lth_sketch.sampling._rows import Output, Rows, rewound, streams
 from lth_sketch.validation import Array, Integers
+
+# One draw over blocks of weights on threads, and what prepares draws as rows.
+_Draw = Callable[[CheckedWeights, int, np.random.Generator, int], tuple[Integers, Array]]
+_Prepare = Callable[[CheckedWeights, int, int], Rows]
 
 
 def draw(
@@ -87,7 +94,7 @@ def draw(
     (2, 2, array([2., 1.]))
     """
     found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
-    return designs.DRAWS[design](found, s, generator, threads)
+    return _DRAWS[design](found, s, generator, threads)
 
 
 def mask(
@@ -183,15 +190,15 @@ def masks(
     size = validation.count("size", size)
     found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
     groups = blockwise.spans(size, max(1, blockwise.BLOCK // len(found.p)))
-    streams = designs.streams(generator, len(groups))
-    rows = designs.ROWS[design](found, s, threads)
+    children = streams(generator, len(groups))
+    rows = _ROWS[design](found, s, threads)
     counts = np.full(size, s, np.int64)
     if not named(design).fixed_size:
 
         def count(part: range) -> None:
             for g in part:
-                with designs.rewound(streams[g]):
-                    rows(streams[g], counts[groups[g]], None)
+                with rewound(children[g]):
+                    rows(children[g], counts[groups[g]], None)
 
         blockwise.share(count, len(groups), threads)
     starts = np.zeros(size + 1, np.int64)
@@ -203,8 +210,8 @@ def masks(
     def fill(part: range) -> None:
         for g in part:
             low, high = groups[g].start, groups[g].stop
-            output = designs.Output(starts[low : high + 1], indices, weights)
-            rows(streams[g], counts[low:high], output)
+            output = Output(starts[low : high + 1], indices, weights)
+            rows(children[g], counts[low:high], output)
 
     blockwise.share(fill, len(groups), threads)
     if binary:
@@ -224,3 +231,19 @@ def _arguments(
     found = checked.survey(p, threads, scaled=record.unbiased)
     found.check_size(s, record)
     return found, s, generator, threads
+
+
+_DRAWS: dict[str, _Draw] = {
+    "multinomial": _replacement.multinomial,
+    "poisson": _ranks.poisson,
+    "systematic": _systematic.systematic,
+    "priority": _ranks.priority,
+    "top": _ranks.top,
+}
+_ROWS: dict[str, _Prepare] = {
+    "multinomial": _replacement.multinomial_rows,
+    "poisson": _ranks.poisson_rows,
+    "systematic": _systematic.systematic_rows,
+    "priority": _ranks.priority_rows,
+    "top": _ranks.top_rows,
+}

@@ -1,10 +1,11 @@
-"""The designs: for one draw over blocks of weights, and for many draws as rows."""
+"""Designs by rank p_i / v_i, v uniform: Poisson keeps the ranks that reach a threshold.
+
+Priority keeps the s largest ranks, top the s largest p, where every v_i is 1.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,97 +13,11 @@ from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
+from lth_sketch.sampling._rows import Output, Rows, rewound, streams
 from lth_sketch.validation import Array, Floats, Integers
 
-# Sorted uniforms that a draw with replacement holds at a time.
-BATCH = 1024
-# Thresholds below SMALL are lifted by a power of two: exactly, and without overflow.
-SMALL, LIFT = 2.0**-900, 2.0**256
-_NO_INDICES = np.empty(0, np.int64)
 
-
-class Output(NamedTuple):
-    """Where rows are written: row t from ``starts[t]`` to ``starts[t + 1]``."""
-
-    starts: Integers
-    indices: Integers
-    weights: Array
-
-
-# Draw rows with a Generator: write their lengths, or the rows themselves.
-Rows = Callable[[np.random.Generator, Integers, Output | None], None]
-
-
-def streams(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
-    """Return a Generator for each block; a single block needs no child."""
-    return [rng] if count == 1 else rng.spawn(count)
-
-
-@contextmanager
-def rewound(rng: np.random.Generator) -> Iterator[None]:
-    """Take a Generator back to where it was: a second pass meets the same numbers, none stored."""
-    state = rng.bit_generator.state
-    yield
-    rng.bit_generator.state = state
-
-
-# --- with replacement ---------------------------------------------------------------------------
-
-
-def _multinomial(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
-) -> tuple[Integers, Array]:
-    p, sums = found.p, found.sums
-    blocks = blockwise.spans(len(p))
-    # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
-    live = np.flatnonzero(sums)
-    split = np.zeros(len(blocks), np.int64)
-    split[live] = rng.multinomial(s, sums[live] / found.total) if len(blocks) > 1 else s
-    children = streams(rng, len(blocks))
-    # Room for draws that never meet: what is not written costs no memory, and goes back.
-    room = int(np.minimum(split, len(p[blocks[0]])).sum())
-    indices = np.empty(room, np.int64)
-    weights = np.empty(room, p.dtype)
-
-    def run(b: int, place: Callable[[int], slice]) -> None:
-        block, n = p[blocks[b]], int(split[b])
-        scratch = _merge_scratch(len(block), n)
-        kept = place(draws.multinomial(block, sums[b], n, children[b], scratch) if n else 0)
-        share, first = found.total / s, blocks[b].start
-        draws.counted(block, scratch, share, first, indices[kept], weights[kept])
-
-    length = blockwise.chain(run, len(blocks), threads)
-    indices.resize(length, refcheck=False)
-    weights.resize(length, refcheck=False)
-    return indices, weights
-
-
-def _merge_scratch(length: int, s: int) -> draws.Merge:
-    found = min(length, s)
-    return draws.Merge(
-        np.empty(BATCH),
-        np.empty(BATCH, np.uint64),
-        np.empty(-(-length // draws.GROUP)),
-        np.empty(found, np.int64),
-        np.empty(found, np.int64),
-    )
-
-
-def _multinomial_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    p = found.p
-
-    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
-        starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])
-        scratch = _merge_scratch(len(p), s)
-        draws.multinomial_rows(p, found.total, s, rng, scratch, starts, indices, weights, counts)
-
-    return rows
-
-
-# --- by rank p_i / v_i: Poisson keeps those >= tau, priority the s largest, top has v_i = 1 -------
-
-
-def _ranks(p: Array, rng: np.random.Generator, out: Floats) -> Floats:
+def _drawn_ranks(p: Array, rng: np.random.Generator, out: Floats) -> Floats:
     """Write ``p_i / v_i``, v uniform on (0, 1], into `out`, (d,) or rows of it."""
     rng.random(out=out)
     np.subtract(1.0, out, out=out)
@@ -141,7 +56,7 @@ def _listed(
     return indices, weights
 
 
-def _poisson(
+def poisson(
     found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p = found.p
@@ -155,7 +70,7 @@ def _poisson(
         scratch = np.empty(len(p[blocks[0]]))
         for b in part:
             block = p[blocks[b]]
-            keep = _ranks(block, children[b], scratch[: len(block)]) >= tau
+            keep = _drawn_ranks(block, children[b], scratch[: len(block)]) >= tau
             counts[b] = np.count_nonzero(keep)
             kept[b] = np.packbits(keep)
 
@@ -163,12 +78,12 @@ def _poisson(
     return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
 
 
-def _poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
+def poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     p = found.p
     tau = checked.threshold(found, s, threads)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
-        keep = _ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
+        keep = _drawn_ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
         if output is None:
             counts[:] = np.count_nonzero(keep, axis=1)
         else:
@@ -177,15 +92,15 @@ def _poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     return rows
 
 
-def _priority(
+def priority(
     found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     if s == found.nonzero:
-        return _poisson(found, s, rng, threads)
+        return poisson(found, s, rng, threads)
     p = found.p
     if len(found.sums) > 1:
         return _priority_blocks(found, s, streams(rng, len(found.sums)), threads)
-    ranks = _ranks(p, rng, np.empty(len(p)))
+    ranks = _drawn_ranks(p, rng, np.empty(len(p)))
     tau = _largest(ranks, s)
     keep = ranks > tau
     _top_up(keep, ranks, tau, s - int(np.count_nonzero(keep)))
@@ -211,7 +126,7 @@ def _priority_blocks(
 
     def ranks(b: int, scratch: Floats) -> Floats:
         block = p[blocks[b]]
-        return _ranks(block, children[b], scratch[: len(block)])
+        return _drawn_ranks(block, children[b], scratch[: len(block)])
 
     def count(part: range) -> Integers:
         scratch = np.empty(len(p[blocks[0]]))
@@ -257,15 +172,15 @@ def _priority_blocks(
     return _listed(found, tau, counts, keep, threads)
 
 
-def _priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
+def priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     if s == found.nonzero:
-        return _poisson_rows(found, s, threads)
+        return poisson_rows(found, s, threads)
     p = found.p
     place = len(p) - 1 - s
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         assert output is not None
-        ranks = _ranks(p, rng, np.empty((len(counts), len(p))))
+        ranks = _drawn_ranks(p, rng, np.empty((len(counts), len(p))))
         taus = np.partition(ranks, place, axis=1)[:, place]
         keep = ranks > taus[:, None]
         missing = s - np.count_nonzero(keep, axis=1)
@@ -276,7 +191,7 @@ def _priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     return rows
 
 
-def _top(
+def top(
     found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p = found.p
@@ -301,7 +216,7 @@ def _top(
     return _listed(found, 0.0, above + missing, keep, threads)
 
 
-def _top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
+def top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
     order = np.argsort(-found.p, kind="stable")[:s]
     order.sort()
 
@@ -312,86 +227,3 @@ def _top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
         output.weights[place] = 1.0
 
     return rows
-
-
-# --- systematic ---------------------------------------------------------------------------------
-
-
-def _systematic(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
-) -> tuple[Integers, Array]:
-    if s == found.nonzero:
-        return _poisson(found, s, rng, threads)
-    p = found.p
-    tau = checked.threshold(found, s, threads)
-    blocks = blockwise.spans(len(p))
-    indices = np.empty(s, np.int64)
-    weights = np.empty(s, p.dtype)
-
-    def walk(b: int, place: Callable[[int], slice]) -> None:
-        block, level = _lifted(p[blocks[b]], tau)
-        # Exact integers: blocks agree on where the walk stands, and so on every index.
-        stretch = place(_length(block, level))
-        low, high = start + stretch.start, start + stretch.stop
-        kept = slice(low >> draws.FRACTION, high >> draws.FRACTION)
-        phase = low & (draws.UNIT - 1)
-        draws.systematic(block, level, phase, blocks[b].start, indices[kept], weights[kept])
-
-    # The whole walk is s units up to rounding: about 1 start in 10^9 completes another number.
-    completed = -1
-    while completed != s:
-        start = int(rng.integers(draws.UNIT))
-        completed = (start + blockwise.chain(walk, len(blocks), threads)) >> draws.FRACTION
-    return indices, weights
-
-
-def _lifted(p: Array, tau: float) -> tuple[Array, float]:
-    """Take weights and threshold away from the smallest numbers, where UNIT / tau overflows."""
-    return (p, tau) if tau > SMALL else (p * LIFT, tau * LIFT)
-
-
-def _length(p: Array, tau: float) -> int:
-    low, high = draws.steps(*_lifted(p, tau))
-    return int(low) + (int(high) << draws.HALF)
-
-
-def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> Integers:
-    """Return uniform starts of a walk of `length` that completes exactly `wanted` units.
-
-    `length` is ``wanted * UNIT`` up to rounding; starts that would complete another number, about
-    1 in 10^9, are left out.
-    """
-    excess = length - wanted * draws.UNIT
-    low, high = max(0, -excess), min(draws.UNIT, draws.UNIT - excess)
-    return rng.integers(low, high, size=size)
-
-
-def _systematic_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    if s == found.nonzero:
-        return _poisson_rows(found, s, threads)
-    block = _lifted(found.p, checked.threshold(found, s, threads))
-    length = _length(*block)
-
-    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
-        assert output is not None
-        draws.systematic_rows(*block, _phases(length, s, rng, len(counts)), *output)
-
-    return rows
-
-
-DRAWS: dict[
-    str, Callable[[CheckedWeights, int, np.random.Generator, int], tuple[Integers, Array]]
-] = {
-    "multinomial": _multinomial,
-    "poisson": _poisson,
-    "systematic": _systematic,
-    "priority": _priority,
-    "top": _top,
-}
-ROWS: dict[str, Callable[[CheckedWeights, int, int], Rows]] = {
-    "multinomial": _multinomial_rows,
-    "poisson": _poisson_rows,
-    "systematic": _systematic_rows,
-    "priority": _priority_rows,
-    "top": _top_rows,
-}

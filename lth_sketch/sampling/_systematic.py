@@ -1,0 +1,80 @@
+"""Systematic samples (Madow): one walk over the weights from a uniform start, in exact integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lth_sketch.inclusion import checked
+from lth_sketch.inclusion.checked import CheckedWeights
+from lth_sketch.kernels import draws
+from lth_sketch.parallel import blockwise
+from lth_sketch.sampling import _ranks
+from lth_sketch.sampling._rows import Output, Rows
+from lth_sketch.validation import Array, Integers
+
+# Thresholds below SMALL are lifted by a power of two: exactly, and without overflow.
+SMALL, LIFT = 2.0**-900, 2.0**256
+
+
+def systematic(
+    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+) -> tuple[Integers, Array]:
+    if s == found.nonzero:
+        return _ranks.poisson(found, s, rng, threads)
+    p = found.p
+    tau = checked.threshold(found, s, threads)
+    blocks = blockwise.spans(len(p))
+    indices = np.empty(s, np.int64)
+    weights = np.empty(s, p.dtype)
+
+    def walk(b: int, place: Callable[[int], slice]) -> None:
+        block, level = _lifted(p[blocks[b]], tau)
+        # Exact integers: blocks agree on where the walk stands, and so on every index.
+        stretch = place(_length(block, level))
+        low, high = start + stretch.start, start + stretch.stop
+        kept = slice(low >> draws.FRACTION, high >> draws.FRACTION)
+        phase = low & (draws.UNIT - 1)
+        draws.systematic(block, level, phase, blocks[b].start, indices[kept], weights[kept])
+
+    # The whole walk is s units up to rounding: about 1 start in 10^9 completes another number.
+    completed = -1
+    while completed != s:
+        start = int(rng.integers(draws.UNIT))
+        completed = (start + blockwise.chain(walk, len(blocks), threads)) >> draws.FRACTION
+    return indices, weights
+
+
+def _lifted(p: Array, tau: float) -> tuple[Array, float]:
+    """Take weights and threshold away from the smallest numbers, where UNIT / tau overflows."""
+    return (p, tau) if tau > SMALL else (p * LIFT, tau * LIFT)
+
+
+def _length(p: Array, tau: float) -> int:
+    low, high = draws.steps(*_lifted(p, tau))
+    return int(low) + (int(high) << draws.HALF)
+
+
+def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> Integers:
+    """Return uniform starts of a walk of `length` that completes exactly `wanted` units.
+
+    `length` is ``wanted * UNIT`` up to rounding; starts that would complete another number, about
+    1 in 10^9, are left out.
+    """
+    excess = length - wanted * draws.UNIT
+    low, high = max(0, -excess), min(draws.UNIT, draws.UNIT - excess)
+    return rng.integers(low, high, size=size)
+
+
+def systematic_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
+    if s == found.nonzero:
+        return _ranks.poisson_rows(found, s, threads)
+    block = _lifted(found.p, checked.threshold(found, s, threads))
+    length = _length(*block)
+
+    def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
+        assert output is not None
+        draws.systematic_rows(*block, _phases(length, s, rng, len(counts)), *output)
+
+    return rows
