@@ -44,7 +44,7 @@ def _fault(name: str, path: str, before: str, after: str, *tests: str) -> Fault:
     return Fault(name, f"lth_sketch/{path}", before, after, files)
 
 
-_CAPPED = "np.minimum(1.0, found.p / checked.threshold(found, s))"
+_CAPPED = "np.minimum(1.0, given.p / checked.threshold(given, s))"
 _ALL_TIES = "result[ties[: kept - int(result.sum())]] = True"
 _TOPPED_UP = "keep[np.flatnonzero(ranks == tau)[:missing]] = True"
 _SHUFFLED = "generator.permutation(x.ravel()).reshape(x.shape)"
@@ -62,8 +62,8 @@ FAULTS = (
     _fault(
         "1 / (s p) after priority sampling, one draw",
         "sampling/_ranks.py",
-        "return _listed(found, tau, np.array([s]), lambda _: keep, threads)",
-        "return _listed(found, found.total / s, np.array([s]), lambda _: keep, threads)",
+        "return _listed(given, tau, np.array([s]), lambda _: keep, threads)",
+        "return _listed(given, given.total / s, np.array([s]), lambda _: keep, threads)",
         "sampling_replayed",
         "sampling",
         "sampling_laws",
@@ -71,8 +71,8 @@ FAULTS = (
     _fault(
         "1 / (s p) after priority sampling, blocks",
         "sampling/_ranks.py",
-        "return _listed(found, tau, counts, keep, threads)\n\n\ndef priority_rows",
-        "return _listed(found, found.total / s, counts, keep, threads)\n\n\ndef priority_rows",
+        "return _listed(given, tau, counts, keep, threads)\n\n\ndef priority_rows",
+        "return _listed(given, given.total / s, counts, keep, threads)\n\n\ndef priority_rows",
         "sampling_replayed",
         "sampling",
         "sampling_laws",
@@ -81,7 +81,7 @@ FAULTS = (
         "1 / (s p) after priority sampling, rows",
         "sampling/_ranks.py",
         "draws.listed_rows(p, keep, taus, *output)",
-        "draws.listed_rows(p, keep, np.full(len(taus), found.total / s), *output)",
+        "draws.listed_rows(p, keep, np.full(len(taus), given.total / s), *output)",
         "sampling_replayed",
         "sampling",
         "sampling_laws",
@@ -91,20 +91,20 @@ FAULTS = (
         "inclusions not capped at 1",
         "inclusion/designs.py",
         _CAPPED,
-        "s * found.p / found.total",
+        "s * given.p / given.total",
         "inclusion",
     ),
     _fault(
         "inclusions capped, not refilled",
         "inclusion/designs.py",
         _CAPPED,
-        "np.minimum(1.0, s * found.p / found.total)",
+        "np.minimum(1.0, s * given.p / given.total)",
         "inclusion",
     ),
     _fault(
         "threshold not refilled",
         "inclusion/checked.py",
-        "while found.largest >= tau:",
+        "while given.largest >= tau:",
         "while False:",
         "sampling_replayed",
         "sampling",

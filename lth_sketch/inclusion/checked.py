@@ -56,9 +56,9 @@ def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> Checke
         checked = validation.weights("p", p)
     single = checked.dtype.itemsize == 4
     values = np.ascontiguousarray(checked, dtype=np.float32 if single else np.float64)
-    found = _passed(values, threads)
-    if found.nonzero and SMALLEST <= found.largest <= LARGEST:
-        return found
+    given = _passed(values, threads)
+    if given.nonzero and SMALLEST <= given.largest <= LARGEST:
+        return given
     # The exact error, or weights that are sound and only need another form: negative zeros, sizes
     # whose sum would overflow.
     validation.weights("p", values)
@@ -69,7 +69,7 @@ def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> Checke
     return _passed(values, threads)
 
 
-def threshold(found: CheckedWeights, s: float, threads: int = 1) -> float:
+def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
     """Return the tau with ``sum_i min(1, p_i / tau) = s`` (S4), capped water filling.
 
     Newton's iteration for the concave function of 1 / tau: it starts where nothing is capped, caps
@@ -77,7 +77,7 @@ def threshold(found: CheckedWeights, s: float, threads: int = 1) -> float:
 
     Parameters
     ----------
-    found : CheckedWeights
+    given : CheckedWeights
         The weights.
     s : float
         Sum of the inclusion probabilities, at most the number of nonzero weights.
@@ -87,26 +87,26 @@ def threshold(found: CheckedWeights, s: float, threads: int = 1) -> float:
     Returns
     -------
     float
-        The threshold, in units of `found.p`.
+        The threshold, in units of `given.p`.
 
     Raises
     ------
     ValueError
         If the threshold is too small a fraction of the largest weight for float64.
     """
-    if s == found.nonzero:
+    if s == given.nonzero:
         return ALL
-    blocks = blockwise.spans(len(found.p))
+    blocks = blockwise.spans(len(given.p))
     rests = np.empty(len(blocks))
     counts = np.empty(len(blocks), np.int64)
 
     def cap(part: range) -> None:
         for b in part:
-            rests[b], counts[b] = inclusion.capped(found.p[blocks[b]], tau)
+            rests[b], counts[b] = inclusion.capped(given.p[blocks[b]], tau)
 
-    tau = found.total / s
+    tau = given.total / s
     known = 0
-    while found.largest >= tau:
+    while given.largest >= tau:
         blockwise.share(cap, len(blocks), threads)
         count = int(counts.sum())
         # Rounding may cap all s, when the rest is nothing beside them.

@@ -29,9 +29,9 @@ def _multinomial(p: npt.ArrayLike, s: int) -> Floats:
 
 
 def _filled(p: npt.ArrayLike, s: int, design: str) -> Floats:
-    found = _checked(p, s, design)
+    given = _checked(p, s, design)
     with np.errstate(over="ignore"):
-        return np.minimum(1.0, found.p / checked.threshold(found, s))
+        return np.minimum(1.0, given.p / checked.threshold(given, s))
 
 
 def _priority(p: npt.ArrayLike, s: int) -> Floats:
@@ -41,11 +41,11 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
     1 / p_i), N the number of others with ``v_j < p_j y``: the same y serve all indices. Between two
     of the ``1 / p_j`` the integrand is a polynomial in y.
     """
-    found = _checked(p, s, "priority")
-    if s == found.nonzero:
+    given = _checked(p, s, "priority")
+    if s == given.nonzero:
         return _filled(p, s, "priority")
-    live = np.argsort(-found.p, kind="stable")[: found.nonzero]
-    weights = found.p[live] / found.largest
+    live = np.argsort(-given.p, kind="stable")[: given.nonzero]
+    weights = given.p[live] / given.largest
     checked.check_span(weights[s], s)
     with np.errstate(over="ignore"):
         ends = 1.0 / weights
@@ -56,7 +56,7 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
     above = s + NEGLIGIBLE + np.sqrt(NEGLIGIBLE**2 + 2 * NEGLIGIBLE * s)
     survey = checked.survey(weights)
     first = 1.0 / checked.threshold(survey, below) if below > 0 else 0.0
-    if above < found.nonzero:
+    if above < given.nonzero:
         last = min(last, 1.0 / checked.threshold(survey, above))
     inner = ends[(ends > first) & (ends < last)]
     panels = np.unique(np.concatenate([np.linspace(first, last, PANELS + 1), inner]))
@@ -75,23 +75,23 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
             y = low + half * (1.0 + node)
             inclusion.kept(np.minimum(1.0, weights * y), s, law, chances)
             area += np.where(y < ends, half * share * chances, 0.0)
-    result = np.zeros(len(found.p))
+    result = np.zeros(len(given.p))
     result[live] = np.minimum(1.0, weights * area)
     return result
 
 
 def _top(p: npt.ArrayLike, s: int) -> Floats:
-    found = checked.survey(p, scaled=False)
-    found.check_size(s, DESIGNS["top"])
-    result = np.zeros(len(found.p))
-    result[np.argsort(-found.p, kind="stable")[:s]] = 1.0
+    given = checked.survey(p, scaled=False)
+    given.check_size(s, DESIGNS["top"])
+    result = np.zeros(len(given.p))
+    result[np.argsort(-given.p, kind="stable")[:s]] = 1.0
     return result
 
 
 def _checked(p: npt.ArrayLike, s: int, design: str) -> CheckedWeights:
-    found = checked.survey(validation.probabilities("p", p))
-    found.check_size(s, DESIGNS[design])
-    return found
+    given = checked.survey(validation.probabilities("p", p))
+    given.check_size(s, DESIGNS[design])
+    return given
 
 
 INCLUSIONS: dict[str, Callable[[npt.ArrayLike, int], Floats]] = {

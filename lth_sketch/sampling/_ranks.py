@@ -31,13 +31,13 @@ def _top_up(keep: Array, ranks: Array, tau: float, missing: int) -> None:
 
 
 def _listed(
-    found: CheckedWeights, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
+    given: CheckedWeights, tau: float, counts: Integers, keep: Callable[[int], Array], threads: int
 ) -> tuple[Integers, Array]:
     """List what ``keep(b)`` marks in each block, with the weights ``max(1, tau / p)``.
 
     The threshold is zero where nothing is weighted: what is kept may be zero then.
     """
-    p = found.p
+    p = given.p
     blocks = blockwise.spans(len(p))
     ends = np.cumsum(counts)
     indices = np.empty(ends[-1], np.int64)
@@ -57,10 +57,10 @@ def _listed(
 
 
 def poisson(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+    given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
-    p = found.p
-    tau = checked.threshold(found, s, threads)
+    p = given.p
+    tau = checked.threshold(given, s, threads)
     blocks = blockwise.spans(len(p))
     children = streams(rng, len(blocks))
     counts = np.empty(len(blocks), np.int64)
@@ -75,12 +75,12 @@ def poisson(
             kept[b] = np.packbits(keep)
 
     blockwise.share(run, len(blocks), threads)
-    return _listed(found, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
+    return _listed(given, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
 
 
-def poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    p = found.p
-    tau = checked.threshold(found, s, threads)
+def poisson_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
+    p = given.p
+    tau = checked.threshold(given, s, threads)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         keep = _drawn_ranks(p, rng, np.empty((len(counts), len(p)))) >= tau
@@ -93,18 +93,18 @@ def poisson_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
 
 
 def priority(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+    given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
-    if s == found.nonzero:
-        return poisson(found, s, rng, threads)
-    p = found.p
-    if len(found.sums) > 1:
-        return _priority_blocks(found, s, streams(rng, len(found.sums)), threads)
+    if s == given.nonzero:
+        return poisson(given, s, rng, threads)
+    p = given.p
+    if len(given.sums) > 1:
+        return _priority_blocks(given, s, streams(rng, len(given.sums)), threads)
     ranks = _drawn_ranks(p, rng, np.empty(len(p)))
     tau = _largest(ranks, s)
     keep = ranks > tau
     _top_up(keep, ranks, tau, s - int(np.count_nonzero(keep)))
-    return _listed(found, tau, np.array([s]), lambda _: keep, threads)
+    return _listed(given, tau, np.array([s]), lambda _: keep, threads)
 
 
 def _largest(values: Array, k: int) -> float:
@@ -114,14 +114,14 @@ def _largest(values: Array, k: int) -> float:
 
 
 def _priority_blocks(
-    found: CheckedWeights, s: int, children: list[np.random.Generator], threads: int
+    given: CheckedWeights, s: int, children: list[np.random.Generator], threads: int
 ) -> tuple[Integers, Array]:
     """Find the (s+1)-th largest rank in two passes over the same uniforms, none of them stored.
 
     The first pass counts ranks in bins. The second one marks all from the bin that matters on, and
     collects the ranks in it: a small part of s, for 1 / v puts no more of them near a value.
     """
-    p = found.p
+    p = given.p
     blocks = blockwise.spans(len(p))
 
     def ranks(b: int, scratch: Floats) -> Floats:
@@ -169,13 +169,13 @@ def _priority_blocks(
         marks[refused[b]] = 0
         return marks
 
-    return _listed(found, tau, counts, keep, threads)
+    return _listed(given, tau, counts, keep, threads)
 
 
-def priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    if s == found.nonzero:
-        return poisson_rows(found, s, threads)
-    p = found.p
+def priority_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
+    if s == given.nonzero:
+        return poisson_rows(given, s, threads)
+    p = given.p
     place = len(p) - 1 - s
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
@@ -192,9 +192,9 @@ def priority_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
 
 
 def top(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+    given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
-    p = found.p
+    p = given.p
     blocks = blockwise.spans(len(p))
     tau = _largest(p, s - 1)
     above = np.empty(len(blocks), np.int64)
@@ -213,11 +213,11 @@ def top(
         _top_up(marks, p[blocks[b]], tau, int(missing[b]))
         return marks
 
-    return _listed(found, 0.0, above + missing, keep, threads)
+    return _listed(given, 0.0, above + missing, keep, threads)
 
 
-def top_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    order = np.argsort(-found.p, kind="stable")[:s]
+def top_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
+    order = np.argsort(-given.p, kind="stable")[:s]
     order.sort()
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:

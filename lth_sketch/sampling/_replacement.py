@@ -18,14 +18,14 @@ _NO_INDICES = np.empty(0, np.int64)
 
 
 def multinomial(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+    given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
-    p, sums = found.p, found.sums
+    p, sums = given.p, given.sums
     blocks = blockwise.spans(len(p))
     # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
     live = np.flatnonzero(sums)
     split = np.zeros(len(blocks), np.int64)
-    split[live] = rng.multinomial(s, sums[live] / found.total) if len(blocks) > 1 else s
+    split[live] = rng.multinomial(s, sums[live] / given.total) if len(blocks) > 1 else s
     children = streams(rng, len(blocks))
     # Room for draws that never meet: what is not written costs no memory, and goes back.
     room = int(np.minimum(split, len(p[blocks[0]])).sum())
@@ -36,7 +36,7 @@ def multinomial(
         block, n = p[blocks[b]], int(split[b])
         scratch = _merge_scratch(len(block), n)
         kept = place(draws.multinomial(block, sums[b], n, children[b], scratch) if n else 0)
-        share, first = found.total / s, blocks[b].start
+        share, first = given.total / s, blocks[b].start
         draws.counted(block, scratch, share, first, indices[kept], weights[kept])
 
     length = blockwise.chain(run, len(blocks), threads)
@@ -46,22 +46,22 @@ def multinomial(
 
 
 def _merge_scratch(length: int, s: int) -> draws.Merge:
-    found = min(length, s)
+    distinct = min(length, s)
     return draws.Merge(
         np.empty(BATCH),
         np.empty(BATCH, np.uint64),
         np.empty(-(-length // draws.GROUP)),
-        np.empty(found, np.int64),
-        np.empty(found, np.int64),
+        np.empty(distinct, np.int64),
+        np.empty(distinct, np.int64),
     )
 
 
-def multinomial_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    p = found.p
+def multinomial_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
+    p = given.p
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])
         scratch = _merge_scratch(len(p), s)
-        draws.multinomial_rows(p, found.total, s, rng, scratch, starts, indices, weights, counts)
+        draws.multinomial_rows(p, given.total, s, rng, scratch, starts, indices, weights, counts)
 
     return rows

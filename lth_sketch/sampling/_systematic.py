@@ -19,12 +19,12 @@ SMALL, LIFT = 2.0**-900, 2.0**256
 
 
 def systematic(
-    found: CheckedWeights, s: int, rng: np.random.Generator, threads: int
+    given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
-    if s == found.nonzero:
-        return _ranks.poisson(found, s, rng, threads)
-    p = found.p
-    tau = checked.threshold(found, s, threads)
+    if s == given.nonzero:
+        return _ranks.poisson(given, s, rng, threads)
+    p = given.p
+    tau = checked.threshold(given, s, threads)
     blocks = blockwise.spans(len(p))
     indices = np.empty(s, np.int64)
     weights = np.empty(s, p.dtype)
@@ -67,10 +67,10 @@ def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> In
     return rng.integers(low, high, size=size)
 
 
-def systematic_rows(found: CheckedWeights, s: int, threads: int) -> Rows:
-    if s == found.nonzero:
-        return _ranks.poisson_rows(found, s, threads)
-    block = _lifted(found.p, checked.threshold(found, s, threads))
+def systematic_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
+    if s == given.nonzero:
+        return _ranks.poisson_rows(given, s, threads)
+    block = _lifted(given.p, checked.threshold(given, s, threads))
     length = _length(*block)
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:

@@ -93,8 +93,8 @@ def draw(
     >>> len(indices), int(indices[-1]), weights
     (2, 2, array([2., 1.]))
     """
-    found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
-    return _DRAWS[design](found, s, generator, threads)
+    given, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
+    return _DRAWS[design](given, s, generator, threads)
 
 
 def mask(
@@ -188,10 +188,10 @@ def masks(
     ((5, 3), array([2., 2., 2., 2., 2.]))
     """
     size = validation.count("size", size)
-    found, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
-    groups = blockwise.spans(size, max(1, blockwise.BLOCK // len(found.p)))
+    given, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
+    groups = blockwise.spans(size, max(1, blockwise.BLOCK // len(given.p)))
     children = streams(generator, len(groups))
-    rows = _ROWS[design](found, s, threads)
+    rows = _ROWS[design](given, s, threads)
     counts = np.full(size, s, np.int64)
     if not named(design).fixed_size:
 
@@ -203,9 +203,9 @@ def masks(
         blockwise.share(count, len(groups), threads)
     starts = np.zeros(size + 1, np.int64)
     np.cumsum(counts, out=starts[1:])
-    narrow = max(int(starts[-1]), len(found.p)) <= np.iinfo(np.int32).max
+    narrow = max(int(starts[-1]), len(given.p)) <= np.iinfo(np.int32).max
     indices = np.empty(starts[-1], np.int32 if narrow else np.int64)
-    weights = np.empty(starts[-1], found.p.dtype)
+    weights = np.empty(starts[-1], given.p.dtype)
 
     def fill(part: range) -> None:
         for g in part:
@@ -217,7 +217,7 @@ def masks(
     if binary:
         weights[:] = 1.0
     return scipy.sparse.csr_array(
-        (weights, indices, starts.astype(indices.dtype)), shape=(size, len(found.p))
+        (weights, indices, starts.astype(indices.dtype)), shape=(size, len(given.p))
     )
 
 
@@ -228,9 +228,9 @@ def _arguments(
     s = validation.count("s", s)
     threads = validation.workers(n_jobs)
     generator = validation.generator(rng)
-    found = checked.survey(p, threads, scaled=record.unbiased)
-    found.check_size(s, record)
-    return found, s, generator, threads
+    given = checked.survey(p, threads, scaled=record.unbiased)
+    given.check_size(s, record)
+    return given, s, generator, threads
 
 
 _DRAWS: dict[str, _Draw] = {
