@@ -28,12 +28,13 @@ def array(
     Raises
     ------
     TypeError
-        If the entries are complex, objects or text, or the matrix is sparse.
+        If the entries are complex, objects or text, the matrix is sparse, or a collection of dask.
     ValueError
         If the number of axes is another, there is no entry, or an entry is NaN or infinite.
     """
     if scipy.sparse.issparse(value):
         raise TypeError(f"{name} is sparse; pass a dense array, for instance {name}.toarray()")
+    _in_memory(name, value)
     result = _real(name, np.asarray(value))
     shapes = (ndim,) if isinstance(ndim, int) else ndim
     if result.ndim not in shapes:
@@ -240,6 +241,21 @@ def workers(n_jobs: int | None) -> int:
     if n_jobs is not None:
         return count("n_jobs", n_jobs)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def is_dask(value: Any) -> bool:
+    """Whether a value is a collection of dask; no import is needed to tell."""
+    return type(value).__module__.split(".")[0] in ("dask", "dask_expr")
+
+
+def _in_memory(name: str, value: Any) -> None:
+    """Refuse what would be loaded whole, without a word, by numpy."""
+    if is_dask(value):
+        raise TypeError(
+            f"{name} is a {type(value).__name__} of dask, which would be loaded whole; reduce its "
+            "rows first, data = lth_sketch.scale.rows(X, y), and pass data.X and data.y with "
+            f"n_samples=data.n_samples, or load it yourself: {name}.compute()"
+        )
 
 
 def _real(name: str, value: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -31,14 +32,17 @@ class Problem:
         Targets, for one or for r outputs.
     w0 : (d,) or (d, r) array, optional
         Weights at initialization, of the shape that `y` asks for; zeros by default.
+    n_samples : int, optional
+        Rows that X stands for, where it is the triangle of `scale.rows`; by default its own. It
+        decides which singular values count as zero (`tolerances.rank`).
 
     Raises
     ------
     TypeError
         If an entry is not a real number, or a sparse X is neither CSR nor CSC.
     ValueError
-        If the shapes do not fit, an entry is NaN or infinite, or the squares of the entries leave
-        the range of float64.
+        If the shapes do not fit, an entry is NaN or infinite, the squares of the entries leave
+        the range of float64, or `n_samples` is below the rows of X.
 
     Notes
     -----
@@ -58,9 +62,19 @@ class Problem:
     array([50.   , 39.558, 25.   ])
     """
 
-    def __init__(self, X: Any, y: npt.ArrayLike, w0: npt.ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        y: npt.ArrayLike,
+        w0: npt.ArrayLike | None = None,
+        *,
+        n_samples: int | None = None,
+    ) -> None:
         X, targets, self._outputs = data(X, y)
-        d = X.shape[1]
+        n, d = X.shape
+        samples = n if n_samples is None else validation.count("n_samples", n_samples)
+        if samples < n:
+            raise ValueError(f"n_samples must be at least the {n} rows of X; got {samples}")
         self._dtype = X.dtype
         self._w0 = np.zeros((d, targets.shape[1]))
         if w0 is not None:
@@ -72,7 +86,7 @@ class Problem:
                 )
             self._dtype = np.result_type(X.dtype, start.dtype)
             self._w0[:] = start.reshape(d, -1)
-        self._factor = factor(X, targets)
+        self._factor = replace(factor(X, targets), n_samples=samples)
 
     def __repr__(self) -> str:
         d, r = self._w0.shape
