@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
+import scipy
 
 from lth_sketch import designs, probabilities, validation
 from lth_sketch.inclusion import checked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from lth_sketch import designs, validation
 from lth_sketch.inclusion.designs import INCLUSIONS

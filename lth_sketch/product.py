@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg.lapack
-import scipy.sparse
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.parallel.norms import column_squares

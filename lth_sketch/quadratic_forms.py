@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.tolerances import ROUNDING

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg.lapack
-import scipy.sparse
+import scipy
 
 from lth_sketch import tolerances
 from lth_sketch.validation import Floats

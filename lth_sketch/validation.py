@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy
 
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]

@@ -16,7 +16,7 @@ settings.register_profile(
     deadline=None,
     database=None,
     max_examples=50 if JIT else 10,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    suppress_health_check=[HealthCheck.data_too_large],
 )
 # For `make mutants`, where it is enough that a test fails.
 settings.register_profile(

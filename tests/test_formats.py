@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import pickle
 from pathlib import Path
@@ -12,7 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_files import idx, images, python_2_batch, write_binary, write_idx, write_python
+from image_files import (
+    gzipped,
+    idx,
+    images,
+    python_2_batch,
+    write_binary,
+    write_idx,
+    write_python,
+)
 
 from lth_sketch.datasets import formats
 
@@ -43,7 +50,7 @@ def test_idx_compression_is_told_by_content(tmp_path: Path) -> None:
     # Browsers unpack .gz files and keep the name, or the other way round.
     pixels, labels = images(3, SQUARE)
     (tmp_path / "a.gz").write_bytes(idx(pixels))
-    (tmp_path / "b").write_bytes(gzip.compress(idx(labels)))
+    (tmp_path / "b").write_bytes(gzipped(idx(labels)))
     X, y = formats.read_idx([tmp_path / "a.gz", tmp_path / "b"])
     np.testing.assert_array_equal(X, pixels.reshape(3, 784))
     np.testing.assert_array_equal(y, labels)
@@ -68,7 +75,7 @@ GOOD = (idx(PIXELS), idx(LABELS))
         (GOOD[0], GOOD[1][:-1], r"b must have .*\(3,\) and 10 bytes"),
         (GOOD[0], idx(LABELS[:2]), "a holds 3 images, but .*b holds 2 labels"),
         (GOOD[0], GOOD[1][:-1] + b"\x0a", "b: labels must be 0 to 9; got 10 in record 2"),
-        (gzip.compress(GOOD[0])[:-9], GOOD[1], "a is damaged"),
+        (gzipped(GOOD[0])[:-9], GOOD[1], "a is damaged"),
         (b"\x1f\x8b" + GOOD[0], GOOD[1], "a is damaged"),
     ],
 )
@@ -91,7 +98,7 @@ def test_idx_needs_both_files(tmp_path: Path) -> None:
 def test_idx_truncation_never_passes(
     data: st.DataObject, zipped: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    whole = gzip.compress(GOOD[0]) if zipped else GOOD[0]
+    whole = gzipped(GOOD[0]) if zipped else GOOD[0]
     folder = tmp_path_factory.mktemp("idx")
     (folder / "a").write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     (folder / "b").write_bytes(GOOD[1])

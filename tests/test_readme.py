@@ -19,6 +19,8 @@ def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_my_bound.py").write_text(test, encoding="utf-8")
     # Nothing of this suite reaches the project: no paths, no options, no workers.
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    # Nothing was compiled before, as on the user's first day.
+    inherited["NUMBA_CACHE_DIR"] = str(folder / "cache")
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:randomly", "--hypothesis-seed=0"],
         cwd=folder,
@@ -41,6 +43,8 @@ def test_a_true_bound_passes_in_an_empty_project(tmp_path):
     done = project(tmp_path, OWN_TEST)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+    # Nothing was compiled in it, for Hypothesis times what it draws and runs.
+    assert not list((tmp_path / "cache").rglob("*.nbc"))
 
 
 @pytest.mark.large

@@ -73,5 +73,23 @@ def test_numba_is_imported_in_one_place():
             }, path
 
 
+def test_packages_of_scipy_are_imported_on_demand():
+    # `import scipy` brings them where they are first used: together they take longer than numba.
+    for path in FILES:
+        if room(path) not in {"testing", "networks"}:
+            assert not {
+                name
+                for node in ast.parse(path.read_text()).body
+                for name in (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else []
+                )
+                if name.startswith("scipy.")
+            }, path
+
+
 def test_the_slow_twins_import_nothing_of_the_package():
     assert not imports(ROOT / "tests" / "reference.py")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
+import scipy
 
 from lth_sketch import probabilities, quadratic_forms, validation
 from lth_sketch.product import Product

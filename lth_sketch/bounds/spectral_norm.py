@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.product import LARGEST, Product

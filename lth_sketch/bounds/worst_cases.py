@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
+import scipy
 
 from lth_sketch import probabilities, validation
 from lth_sketch.designs import DESIGNS

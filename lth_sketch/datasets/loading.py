@@ -5,7 +5,6 @@ Images are read from local files in their published formats (`formats`), else fr
 
 from __future__ import annotations
 
-import http.client
 import importlib.util
 import math
 import os
@@ -338,6 +337,9 @@ def _names(paths: list[Path]) -> str:
 
 
 def _openml(name: str, split: str, folders: list[Path]) -> _Raw:
+    # Here, not above: it takes a tenth of the time that the whole library takes to import.
+    import http.client
+
     images = _IMAGES[name]
     looked = " or ".join(map(str, folders)) or f"a folder (data_home and {ENVIRONMENT} are not set)"
     sklearn_datasets = _sklearn_datasets(f"{name} is not in {looked}; fetching it from OpenML")

@@ -19,6 +19,7 @@ import numba.extending
 from llvmlite import ir
 from numba.core import cgutils
 
+from lth_sketch.kernels._cache import cached
 from lth_sketch.validation import Array
 
 P = ParamSpec("P")
@@ -27,15 +28,15 @@ R = TypeVar("R")
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a loop that must keep the order of its floating-point operations."""
-    return cast("Callable[P, R]", numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+    return cast("Callable[P, R]", cached(numba.njit(nogil=True, error_model="numpy")(function)))
 
 
 def reduction(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a sum whose terms may be added in any order (vectorised, fused multiply-add)."""
     return cast(
         "Callable[P, R]",
-        numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})(
-            function
+        cached(
+            numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})(function)
         ),
     )
 

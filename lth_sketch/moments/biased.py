@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
-import scipy.special
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.product import Product

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
-import scipy.optimize
+import scipy
 
 from lth_sketch import probabilities, validation
 from lth_sketch.designs import DESIGNS

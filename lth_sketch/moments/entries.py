@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy
 
 from lth_sketch import methods, probabilities, validation
 from lth_sketch.product import Product

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from lth_sketch.kernels import norms
 from lth_sketch.parallel import blockwise
@@ -16,6 +16,8 @@ from lth_sketch.validation import Floats
 # cache. Fixed, so that no number of threads changes a bit.
 PART = 1 << 23
 TILE = 1 << 13
+# Entries that numpy squares and adds before a kernel is called, and that no kernel is compiled for.
+TINY = 1 << 12
 
 
 def column_squares(*matrices: Any, alike: bool = False) -> list[Floats]:
@@ -36,8 +38,10 @@ def column_squares(*matrices: Any, alike: bool = False) -> list[Floats]:
         One for each matrix.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        unfilled = [_partial_sums(M, alike) for M in matrices]
-        found = blockwise.filled(unfilled, sum(M.size for M in matrices))
+        entries = sum(M.size for M in matrices)
+        if entries <= TINY:
+            return [_tiny(M) for M in matrices]
+        found = blockwise.filled([_partial_sums(M, alike) for M in matrices], entries)
         return [parts.sum(axis=0) for parts in found]
 
 
@@ -46,6 +50,14 @@ def by_column(M: Any) -> bool:
     if scipy.sparse.issparse(M):
         return False
     return bool(M.T.flags.c_contiguous and not M.flags.c_contiguous)
+
+
+def _tiny(M: Any) -> Floats:
+    """Return the squared norms of the columns of M, the same bits for every memory order."""
+    if scipy.sparse.issparse(M):
+        return np.asarray(_partial_sums(M, True)[0][0])
+    wide = np.ascontiguousarray(M, dtype=np.float64)
+    return np.asarray(np.square(wide).sum(axis=0))
 
 
 def _partial_sums(M: Any, alike: bool) -> blockwise.Unfilled:

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 from threadpoolctl import ThreadpoolController
 
 from lth_sketch import validation

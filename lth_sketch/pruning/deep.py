@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.pruning import scores
@@ -334,7 +334,7 @@ def _lengths(Z: Any, axis: int) -> Floats:
 
 
 def _logsumexp(terms: Floats, axis: int) -> Floats:
-    return np.asarray(logsumexp(terms, axis=axis))
+    return np.asarray(scipy.special.logsumexp(terms, axis=axis))
 
 
 def _finite(found: list[Floats]) -> list[Floats]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy
 
 from lth_sketch import probabilities, validation
 from lth_sketch.product import Product

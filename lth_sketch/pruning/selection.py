@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
-import scipy.special
+import scipy
 
 from lth_sketch import designs, probabilities, sampling, validation
 from lth_sketch.pruning.layers import join, layer_name, split

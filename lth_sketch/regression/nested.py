@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels

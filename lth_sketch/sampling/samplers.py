@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.designs import named

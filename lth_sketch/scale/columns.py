@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from lth_sketch.kernels import norms as kernels
 from lth_sketch.scale import parts

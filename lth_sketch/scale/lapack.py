@@ -10,8 +10,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import scipy.linalg.cython_lapack
-import scipy.linalg.lapack
+import scipy
 from threadpoolctl import ThreadpoolController
 
 from lth_sketch.validation import Floats
@@ -68,6 +67,8 @@ def _pointer() -> Callable[..., None] | None:
 
     ctypes releases the lock of the interpreter for a call, scipy's wrapper keeps it.
     """
+    import scipy.linalg.cython_lapack
+
     capsule = scipy.linalg.cython_lapack.__pyx_capi__.get("dtpqrt")
     api: Any = ctypes.pythonapi
     name_of, address_of = api.PyCapsule_GetName, api.PyCapsule_GetPointer

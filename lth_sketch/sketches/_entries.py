@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from lth_sketch import sampling
 from lth_sketch.sketches._factors import Factors, dense, inverse

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.parallel import blockwise

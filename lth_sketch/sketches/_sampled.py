@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
+import scipy
 
 from lth_sketch import sampling, validation
 from lth_sketch.kernels import transforms

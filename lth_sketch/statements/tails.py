@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from lth_sketch import bounds, intervals, montecarlo, probabilities, sampling
 from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval

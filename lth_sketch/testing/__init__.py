@@ -11,6 +11,13 @@ Does a bound hold for every product that the strategy can think of? ::
         assert_bound(product, data.draw(probabilities(product)), 2, my_bound)
 """
 
+# Hypothesis times what it draws and what it runs. The strategies compile nothing, and what is
+# imported late elsewhere is imported here, not in somebody's first example.
+import scipy.linalg
+import scipy.optimize
+import scipy.sparse
+import scipy.special  # noqa: F401
+
 from lth_sketch.testing.checks import Worst, assert_bound, assert_expectation, worst_case
 from lth_sketch.testing.laws import enumerate_masks, squared_errors
 from lth_sketch.testing.regression import LeastSquares, masks, problems

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.sparse
+import scipy
 from hypothesis import strategies as st
 
 from lth_sketch.validation import Array, Floats
@@ -15,28 +15,25 @@ from lth_sketch.validation import Array, Floats
 NARROW = 30
 
 
-def scaled(M: Floats, max_exponent: int) -> st.SearchStrategy[Array]:
-    """Return M times a power of ten within ``+-max_exponent``, in float64 or float32."""
-
-    def within(exponent: int, dtype: type) -> st.SearchStrategy[Array]:
-        return st.integers(-exponent, exponent).map(lambda e: (M * 10.0**e).astype(dtype))
-
-    return st.one_of(
-        within(max_exponent, np.float64), within(min(max_exponent, NARROW), np.float32)
-    )
+def scaled(draw: st.DrawFn, M: Floats, max_exponent: int) -> Array:
+    """Draw M times a power of ten within ``+-max_exponent``, in float64 or float32."""
+    narrow = draw(_YES_OR_NO)
+    reach = min(max_exponent, NARROW) if narrow else max_exponent
+    power = 10.0 ** draw(st.integers(-reach, reach))
+    return np.asarray((M * power).astype(np.float32 if narrow else np.float64))
 
 
-def exact(M: Floats) -> st.SearchStrategy[Array]:
-    """Return M in float64, or in float32 if that has room for every digit."""
+def exact(draw: st.DrawFn, M: Floats) -> Array:
+    """Draw M in float64, or in float32 if that has room for every digit."""
     with np.errstate(over="ignore"):
         narrow = M.astype(np.float32)
-    return st.sampled_from([M, narrow] if (narrow == M).all() else [M])
+    return narrow if (narrow == M).all() and draw(_YES_OR_NO) else M
 
 
-def arrays(M: Array, *, sparse: bool = False) -> st.SearchStrategy[Any]:
-    """Return M, equal in every entry, in one of the layouts, or in a sparse format."""
-    formats = _SPARSE if sparse and M.ndim == 2 else ()
-    return st.sampled_from([*_LAYOUTS, *formats]).map(lambda form: form(M))
+def arrays(draw: st.DrawFn, M: Array, *, sparse: bool = False) -> Any:
+    """Draw M, equal in every entry, in one of the layouts, or in a sparse format."""
+    forms = (*_LAYOUTS, *_SPARSE) if sparse and M.ndim == 2 else _LAYOUTS
+    return forms[draw(st.integers(0, len(forms) - 1))](M)
 
 
 def dense(M: Any) -> Array:
@@ -67,3 +64,4 @@ _LAYOUTS: tuple[Callable[[Array], Array], ...] = (
     _read_only,
 )
 _SPARSE = (scipy.sparse.csr_array, scipy.sparse.csc_array)
+_YES_OR_NO = st.booleans()

@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln
+import scipy
 
 from lth_sketch import designs, validation
 from lth_sketch.product import Product
@@ -100,7 +100,11 @@ def _multinomial_law(p: Floats, s: int) -> tuple[Floats, Floats]:
         )
     picks = np.array(list(combinations_with_replacement(range(len(live)), s)))
     counts = (picks[:, :, None] == np.arange(len(live))).sum(axis=1)
-    logs = gammaln(s + 1.0) - gammaln(counts + 1.0).sum(axis=1) + counts @ np.log(p[live])
+    logs = (
+        scipy.special.gammaln(s + 1.0)
+        - scipy.special.gammaln(counts + 1.0).sum(axis=1)
+        + counts @ np.log(p[live])
+    )
     masks = np.zeros((outcomes, len(p)))
     masks[:, live] = counts / (s * p[live])
     chances = np.exp(logs)

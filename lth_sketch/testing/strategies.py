@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
-from hypothesis import assume
 from hypothesis import strategies as st
 
 from lth_sketch.product import Product
@@ -46,22 +45,25 @@ def products(
     """
     d = draw(st.integers(1, max_d))
     A = _factor(draw, draw(st.integers(1, max_q)), max_q, d, max_d)
-    vector = draw(st.booleans())
+    vector = draw(_YES_OR_NO)
     B = _factor(draw, 1 if vector else draw(st.integers(1, max_r)), max_r, d, max_d)
-    if draw(st.booleans()):
+    if draw(_YES_OR_NO):
         # Duplicated columns, with other weights, with the same, or with those that cancel.
         copy, source = np.divmod(np.arange(d), draw(st.integers(1, d)))
         A = A[:, source]
-        B = draw(st.sampled_from([B, np.abs(B), B[:, source], B[:, source] * (-1.0) ** copy]))
-    live = A.any(axis=0) & B.any(axis=0)
-    assume(bool(live.any()))
-    if not draw(st.booleans()):
+        weights = draw(st.integers(0, 3))
+        B = (B, np.abs(B), B[:, source], B[:, source] * (-1.0) ** copy)[weights]
+    live = np.asarray(A.any(axis=0) & B.any(axis=0))
+    if not live.any():
+        # Rather than refuse a product of zeros: a draw thrown away costs as much as another.
+        A[0, 0] = B[0, 0] = live[0] = 1
+    if not draw(_YES_OR_NO):
         # Without what is zero: a counterexample that does not need it shrinks to small shapes.
         A, B = A[:, live], B[:, live]
         A, B = A[A.any(axis=1)], B[B.any(axis=1)]
     B = B[0] if vector else B.T
-    A, B = (draw(forms.scaled(M, max_exponent)) for M in (A, B))
-    return Product(*(draw(forms.arrays(M, sparse=sparse)) for M in (A, B)))
+    A, B = (forms.scaled(draw, M, max_exponent) for M in (A, B))
+    return Product(*(forms.arrays(draw, M, sparse=sparse) for M in (A, B)))
 
 
 @st.composite
@@ -81,12 +83,12 @@ def probabilities(draw: st.DrawFn, product: Product) -> Floats:
         Normalised; may be zero where the product's term is zero.
     """
     d = product.d
-    kind = draw(st.sampled_from(["optimal", "uniform", "ties", "any"]))
+    kind = draw(_KINDS_OF_DRAWS)
     if kind == "optimal":
         return np.asarray(product.term_norms / product.total)
     if kind == "uniform":
         return np.full(d, 1.0 / d)
-    parts = st.integers(0, 3) if kind == "ties" else st.floats(0.0, 1.0, width=32)
+    parts = _FEW if kind == "ties" else _UNIT
     raw = np.array(draw(st.lists(parts, min_size=d, max_size=d)), dtype=np.float64)
     # A floor keeps second moments in range; zero only where no term is missed.
     raw[(product.term_norms > 0) | (raw.sum() == 0)] += 0.01
@@ -99,20 +101,32 @@ def _factor(draw: st.DrawFn, rows: int, max_rows: int, d: int, max_d: int) -> Fl
     All the entries that a larger one needs are drawn, so that a smaller shape is a smaller number
     and changes no entry: counterexamples then shrink.
     """
-    kind = draw(st.sampled_from(["integers", "floats", "rank one", "heavy"]))
-    entries = draw(st.tuples(*[_ENTRIES[kind]] * (max_d * max_rows)))
-    table = np.array(entries, dtype=np.float64).reshape(max_d, max_rows).T[:rows, :d]
+    kind = draw(_KINDS_OF_FACTORS)
+    entries, meaning = _ENTRIES[kind]
+    numbers = draw(st.lists(entries, min_size=max_d * max_rows, max_size=max_d * max_rows))
+    # A copy: nothing of it may be changed by what is done to another.
+    table = (
+        meaning(np.array(numbers, dtype=np.float64)).reshape(max_d, max_rows).T[:rows, :d].copy()
+    )
     return np.outer(table[:, 0], table[0]) if kind == "rank one" else table
 
 
-# Hypothesis times what it draws: kernels are compiled here, not in somebody's first example.
-Product([[1.0]], [1.0])
+def _powers(n: Floats) -> Floats:
+    return np.asarray(np.sign(n) * 10.0 ** (np.abs(n) - 3))
 
+
+# Strategies of numbers are made once: making one takes as long as drawing from it. What an integer
+# means is worked out for all of them at once.
+_YES_OR_NO = st.booleans()
+_KINDS_OF_DRAWS = st.sampled_from(["optimal", "uniform", "ties", "any"])
+_FEW, _UNIT = st.integers(0, 3), st.floats(0.0, 1.0, width=32)
+_KINDS_OF_FACTORS = st.sampled_from(["integers", "floats", "rank one", "heavy"])
+_SMALL = st.integers(-2, 2), np.positive
 # Multiples of 2^-10 keep squares far from underflow.
-_FLOATS = st.integers(-(2**13), 2**13).map(lambda n: n / 2**10)
-_ENTRIES: dict[str, st.SearchStrategy[Any]] = {
-    "integers": st.integers(-2, 2),
+_FLOATS = st.integers(-(2**13), 2**13), lambda n: n / 2**10
+_ENTRIES: dict[str, tuple[st.SearchStrategy[int], Callable[[Floats], Floats]]] = {
+    "integers": _SMALL,
     "floats": _FLOATS,
     "rank one": _FLOATS,
-    "heavy": st.integers(-5, 5).map(lambda n: float(np.sign(n)) * 10.0 ** (abs(n) - 3)),
+    "heavy": (st.integers(-5, 5), _powers),
 }
