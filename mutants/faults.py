@@ -220,7 +220,7 @@ FAULTS = (
     _fault(
         "S7 without padding",
         "moments/sketches.py",
-        "order = max(2, 1 << (product.d - 1).bit_length())",
+        "order = methods.hadamard_order(product.d)",
         "order = max(2, product.d)",
         "sketches",
     ),

@@ -12,11 +12,14 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "moments/draws.py": ("moments",),
         "moments/designs.py": ("moments_designs",),
         "moments/sketches.py": ("sketches",),
+        "moments/biased.py": ("sketches",),
+        "moments/entries.py": ("sketches",),
     },
     "bounds": {
         "bounds/designs.py": ("bounds_designs",),
         "bounds/draws.py": ("bounds",),
         "bounds/independence.py": ("bounds_independence",),
+        "bounds/sketches.py": ("sketches",),
         "bounds/spectral_norm.py": ("bounds_spectral",),
         "bounds/training.py": ("bounds_training",),
         "bounds/worst_cases.py": ("bounds_worst_cases",),
@@ -43,6 +46,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "regression/training.py": ("regression", "fit_masks", "nested"),
     },
     "kernels": {
+        "kernels/_cache.py": ("first_use",),
         "kernels/moments.py": ("kernels", "moments_designs"),
         "kernels/draws.py": ("kernels", "sampling_replayed", "sampling", "sampling_laws"),
         "kernels/errors.py": ("kernels", "montecarlo", "montecarlo_designs"),
