@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +52,7 @@ class SingleDraw:
             self.uncentred = float((u * (u / self._q)).sum())
             self.R = float((u / self._q).max())
         self.T = max(0.0, self.uncentred - product.norm2 / product.total**2)
+        self._kept: dict[str, Any] = {}
 
     @classmethod
     def of(cls, product: Product, p: npt.ArrayLike) -> SingleDraw:
@@ -63,6 +66,22 @@ class SingleDraw:
             return kept
         product.last_law = law
         return law
+
+    def keep(self, name: str, compute: Callable[[], Any]) -> Any:
+        """Return what a bound computes once for this law: the first time, and kept."""
+        if name not in self._kept:
+            self._kept[name] = compute()
+        return self._kept[name]
+
+    @property
+    def chances(self) -> Floats:
+        """Probabilities of the terms that can be drawn."""
+        return self._q
+
+    @property
+    def rows(self) -> Floats:
+        """Terms Y_i that can be drawn, one a row, in the coordinates of S0."""
+        return self._centred
 
     @cached_property
     def _centred(self) -> Floats:

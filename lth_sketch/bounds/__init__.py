@@ -22,6 +22,7 @@ from lth_sketch.bounds.independence import price, price_limit, price_witness
 from lth_sketch.bounds.sketches import co_occurring
 from lth_sketch.bounds.spectral_norm import draws_needed, retrained, spectral
 from lth_sketch.bounds.training import best_alpha, displacement, end_of_training
+from lth_sketch.bounds.two_centres import centred
 from lth_sketch.bounds.worst_cases import minimax, top, worst_case
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "best_alpha",
     "bousquet",
     "cantelli",
+    "centred",
     "co_occurring",
     "displacement",
     "dkm",

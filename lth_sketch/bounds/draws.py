@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import probabilities, quadratic_forms, validation
+from lth_sketch.bounds import _walks
 from lth_sketch.product import Product
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.validation import Floats
@@ -181,7 +182,9 @@ def bousquet(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float)
     return _deviation(_bousquet, product, p, s, delta)
 
 
-def radial(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -> Floats:
+def radial(
+    product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, *, centres: int = 1
+) -> Floats:
     """Return the bound of the radial martingale (B6), usually far below `bousquet`.
 
     ``sqrt(V) + sqrt(2 L (sigma2 + omega2 H_s / (4 s T)) / s) + M L / (3 s)`` with the harmonic
@@ -197,6 +200,9 @@ def radial(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -
         Numbers of draws.
     delta : float
         Risk, in (0, 1); L = log(1 / delta).
+    centres : {1, 2}
+        2: the walk may start at two points as well, which is sharper where one direction holds much
+        of the variance (B6'); never above 1.
 
     Returns
     -------
@@ -213,7 +219,10 @@ def radial(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -
     >>> round(float(radial(product, [3, 4], 4, 0.05)), 6)
     13.986379
     """
-    return _deviation(_radial, product, p, s, delta)
+    centres = validation.count("centres", centres)
+    if centres > 2:
+        raise ValueError(f"centres must be 1 or 2; got {centres}")
+    return _deviation(_radial if centres == 1 else _two_centres, product, p, s, delta)
 
 
 def cantelli(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -> Floats:
@@ -353,6 +362,10 @@ def _radial(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     harmonic = scipy.special.digamma(s + 1.0) + np.euler_gamma
     spread = draw.sigma2 + draw.omega2 / draw.T * harmonic / (4.0 * s)
     return _bernstein(draw, spread, s, delta)
+
+
+def _two_centres(draw: SingleDraw, s: Floats, delta: float) -> Floats:
+    return np.minimum(_radial(draw, s, delta), _walks.two_centres(draw, s, delta) / s)
 
 
 def _bernstein(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Floats:
