@@ -239,6 +239,13 @@ FAULTS = (
         "bounds",
     ),
     _fault(
+        "B10 with its last term at the smallest step",
+        "bounds/_walks.py",
+        "remainder(eta * m)",
+        "remainder(0.0 * eta * m)",
+        "bounds_centred",
+    ),
+    _fault(
         "priority bound with s for s - 1",
         "bounds/designs.py",
         "np.divide(off_diagonal, draws - 1.0,",
