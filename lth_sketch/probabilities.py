@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import designs, validation
+from lth_sketch import designs, tolerances, validation
 from lth_sketch.inclusion.designs import INCLUSIONS
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
@@ -146,11 +146,12 @@ def leverage(A: npt.ArrayLike, ridge: float = 0.0) -> Floats:
     dense = validation.matrix("A", A)
     ridge = validation.number("ridge", ridge, low=0.0)
     dense = np.asarray(dense.todense() if hasattr(dense, "todense") else dense, dtype=np.float64)
-    if dense.shape[0] > dense.shape[1]:
+    shape = dense.shape
+    if shape[0] > shape[1]:
         # R has the singular values and right vectors of A; a Gram matrix would lose the small ones.
-        dense = scipy.linalg.qr(dense, mode="r", check_finite=False)[0][: dense.shape[1]]
+        dense = scipy.linalg.qr(dense, mode="r", check_finite=False)[0][: shape[1]]
     _, sigma, Vt = scipy.linalg.svd(dense, full_matrices=False, check_finite=False)
-    rank = int((sigma > sigma[0] * max(dense.shape) * np.finfo(np.float64).eps).sum())
+    rank = int(np.count_nonzero(sigma > tolerances.rank(*shape) * sigma[0]))
     if rank == 0:
         raise ValueError("A must have an entry that is not zero; all are zero")
     shrink = 1.0 / (1.0 + ridge / sigma[:rank] ** 2)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import scipy.integrate
@@ -193,6 +194,13 @@ def inclusion_by_filling(p, s):
         capped |= over
         pi[list(capped)] = 1.0
     return pi
+
+
+def distinct(p, s):
+    """The expected number of distinct indices among s draws, in exact fractions."""
+    p = [Fraction(float(x)) for x in p]
+    total = sum(p)
+    return float(sum(1 - (1 - x / total) ** s for x in p))
 
 
 def systematic_sets(pi):

@@ -32,6 +32,17 @@ def test_draws_with_replacement_are_unbiased_and_S2_is_exact(product, data, s):
     np.testing.assert_allclose(moments.distinct(p, s), kept, rtol=EXACT)
 
 
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=6).filter(any),
+    st.lists(st.integers(1, 400), min_size=1, max_size=3),
+)
+def test_distinct_entries_are_counted_as_in_exact_fractions(p, sizes):
+    expected = [reference.distinct(p, s) for s in sizes]
+    np.testing.assert_allclose(moments.distinct(p, sizes), expected, rtol=EXACT)
+    for s, count in zip(sizes, expected, strict=True):
+        np.testing.assert_allclose(probabilities.inclusion(p, s).sum(), count, rtol=EXACT)
+
+
 @given(products(max_d=4, max_exponent=30), st.data(), st.integers(1, 3))
 def test_variance_of_the_squared_error_is_exact(product, data, s):
     p = data.draw(draws(product))

@@ -295,7 +295,11 @@ def test_inputs_are_not_changed():
         (lambda: ridge(X, Y, penalty=-2.0), ValueError, "penalty must be >= 0; got -2"),
         (lambda: gradient_descent(X, Y, rate=0.5, steps=1), ValueError, r"2/sigma_max\^2 = 0.5 "),
         (lambda: gradient_descent(X, Y, rate=0.0, steps=1), ValueError, "rate must lie in"),
-        (lambda: gradient_descent(X, Y, rate=0.1, steps=-1), ValueError, "steps must be >= 0"),
+        (
+            lambda: gradient_descent(X, Y, rate=0.1, steps=-1),
+            ValueError,
+            "steps must be at least 0",
+        ),
         (lambda: gradient_descent(X, Y, rate=0.1, steps=1.0), TypeError, "steps must be an int"),
         (lambda: gradient_descent(X, Y, rate=0.1, steps=True), TypeError, "steps must be an int"),
         (lambda: Problem(X, Y).loss([1.0, 2.0, 3.0]), ValueError, r"last axes of w must be \(2,\)"),

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from lth_sketch import validation
 from lth_sketch.designs import DESIGNS
@@ -23,9 +24,17 @@ PANELS = 16
 NEGLIGIBLE = 40.0
 
 
+def repeated(p: Floats, s: npt.ArrayLike) -> Floats:
+    """Return the chance of each entry to be among s draws with replacement, ``1 - (1 - p_i)^s``.
+
+    For an array of sizes, (..., d); p is normalised. The sum is the expected number of distinct
+    entries (S2).
+    """
+    return np.asarray(-np.expm1(scipy.special.xlog1py(np.asarray(s)[..., None], -p)))
+
+
 def _multinomial(p: npt.ArrayLike, s: int) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(-np.expm1(s * np.log1p(-validation.probabilities("p", p))))
+    return repeated(validation.probabilities("p", p), s)
 
 
 def _filled(p: npt.ArrayLike, s: int, design: str) -> Floats:

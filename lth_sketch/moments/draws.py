@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from lth_sketch import validation
 from lth_sketch.designs import DESIGNS
+from lth_sketch.inclusion.designs import repeated
 from lth_sketch.product import Product
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.validation import Floats
@@ -135,9 +135,8 @@ def distinct(p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(distinct([1, 1], [1, 2]))
     [1.  1.5]
     """
-    draws = validation.sizes(s)
-    missed = scipy.special.xlog1py(draws[..., None], -validation.probabilities("p", p))
-    return np.asarray(-np.expm1(missed).sum(axis=-1))[()]
+    chances = repeated(validation.probabilities("p", p), validation.sizes(s))
+    return np.asarray(chances.sum(axis=-1))[()]
 
 
 def variance(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:

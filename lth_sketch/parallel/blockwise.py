@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from threading import Event
@@ -33,10 +34,22 @@ def run(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
 
     A job sees the context of the caller, `numpy.errstate` with it, on any thread.
     """
-    if threads == 1 or len(jobs) == 1:
-        return [job() for job in jobs]
+    with team(threads) as runs:
+        return runs(jobs)
+
+
+@contextmanager
+def team(threads: int) -> Iterator[Callable[[Sequence[Callable[[], Any]]], list[Any]]]:
+    """Give a `run` whose threads wait for its next call: for many calls of little work each."""
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda run: run(), [partial(copy_context().run, job) for job in jobs]))
+
+        def runs(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
+            if threads == 1 or len(jobs) == 1:
+                return [job() for job in jobs]
+            inside = [partial(copy_context().run, job) for job in jobs]
+            return list(pool.map(lambda job: job(), inside))
+
+        yield runs
 
 
 def filled(found: list[Unfilled], entries: int) -> list[Any]:

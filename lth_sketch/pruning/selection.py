@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import designs, probabilities, sampling, validation
+from lth_sketch.inclusion.designs import repeated
 from lth_sketch.pruning.layers import join, layer_name, split
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -308,7 +309,7 @@ def _draws(p: Floats, kept: int) -> tuple[float, float]:
 
 def _distinct(p: Floats, s: int) -> float:
     """Return the expected number of distinct entries among s draws (S2)."""
-    return float(-np.expm1(scipy.special.xlog1py(s, -p)).sum())
+    return float(repeated(p, s).sum())
 
 
 def _problem(

@@ -10,15 +10,16 @@ doubt, is fitted from the singular value decomposition of its own R diag(m).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels
+from lth_sketch.parallel import blockwise
 from lth_sketch.reduction import Factor
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -27,7 +28,7 @@ ENTRIES = 2**25
 TOGETHER = 32
 
 Mask = tuple[Integers, Floats]  # the features kept and their weights
-Parallel = Callable[..., Iterable[Any]]  # map, on threads
+Parallel = Callable[..., list[Any]]  # map, on threads
 
 
 def fit(
@@ -52,14 +53,18 @@ def fit(
     L = np.empty((together, width, width) if normal else 0)
     train = np.empty((n_masks, r))
     held_out = None if test is None else np.empty((n_masks, r))
-    with ThreadPoolExecutor(threads) as pool:
+    with blockwise.team(threads) as runs:
+
+        def parallel(work: Callable[..., Any], *arguments: Any) -> list[Any]:
+            return runs([partial(work, *each) for each in zip(*arguments, strict=False)])
+
         for start in range(0, n_masks, together):
             rows = slice(start, min(start + together, n_masks))
             block = [
                 (masks.indices[lo:hi].astype(np.int64), masks.data[lo:hi].astype(np.float64))
                 for lo, hi in zip(masks.indptr[rows], masks.indptr[1:][rows], strict=True)
             ]
-            fitted = normal.fit(block, L, pool.map) if normal else [None] * len(block)
+            fitted = normal.fit(block, L, parallel) if normal else [None] * len(block)
             w = np.stack(
                 [
                     _by_spectrum(data, mask, penalty) if found is None else found
@@ -114,14 +119,14 @@ class _Normal:
         Every target of every mask is one row of P, in unit features: its r outputs, then the
         features that its Cholesky factor left out, to be told dependent by their residuals.
         """
-        parts: list[_Part] = list(parallel(self._factored, block, L))
+        parts: list[_Part] = parallel(self._factored, block, L)
         r = len(self.B)
         stops = np.cumsum([r + len(part.left) for part in parts])
         slots = [slice(*ends) for ends in itertools.pairwise([0, *stops])]
         targets = np.vstack([t for part in parts for t in (self.data.C.T, self.A.T[part.left])])
         gradient = np.vstack([t for part in parts for t in (self.B, self.H[part.left])])
         P = np.zeros_like(gradient)
-        list(parallel(_improve, parts, [gradient[s] for s in slots], [P[s] for s in slots]))
+        parallel(_improve, parts, [gradient[s] for s in slots], [P[s] for s in slots])
         gradient = (targets - P @ self.A.T) @ self.A
         refined = parallel(_improve, parts, [gradient[s] for s in slots], [P[s] for s in slots])
         return [

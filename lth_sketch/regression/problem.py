@@ -110,7 +110,7 @@ class Problem:
         The flow descends (1/2)||X(m o v) - y||^2 from v = w0. The axes of `time` come first in the
         result. See the function `gradient_flow`.
         """
-        t = _at_least_zero("time", time)[..., None]
+        t = validation.numbers("time", time)[..., None]
 
         def filters(sigma: Floats) -> Floats:
             with np.errstate(over="ignore"):
@@ -127,7 +127,7 @@ class Problem:
         first in the result. See the function `gradient_descent`.
         """
         rate = validation.number("rate", rate, low=0.0, closed=False)
-        k = _steps(steps)[..., None]
+        k = validation.sizes(steps, name="steps", minimum=0)[..., None]
 
         def filters(sigma: Floats) -> Floats:
             limit = 2.0 / sigma[0] ** 2 if sigma.size else math.inf
@@ -153,7 +153,7 @@ class Problem:
         squares nearest to w0. The axes of `penalty` come first in the result. See the function
         `ridge`.
         """
-        lam = _at_least_zero("penalty", penalty)[..., None]
+        lam = validation.numbers("penalty", penalty)[..., None]
         return self._trained(lambda sigma: 1.0 / (sigma + lam / sigma), mask)
 
     def loss(self, w: npt.ArrayLike) -> Floats:
@@ -260,27 +260,6 @@ def data(X: Any, y: Any, suffix: str = "") -> tuple[Any, Floats, tuple[int, ...]
             )
     shape = targets.shape[1:]
     return X, targets.reshape(len(targets), -1).astype(np.float64), shape
-
-
-def _at_least_zero(name: str, value: npt.ArrayLike) -> Floats:
-    """Return one number or an array of numbers >= 0, infinity included."""
-    result = np.asarray(value)
-    if result.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be a number or numbers; got {value!r}")
-    refused = ~(result >= 0)
-    if refused.any():
-        raise ValueError(f"{name} must be >= 0; got {result[refused][0]}")
-    return result.astype(np.float64)
-
-
-def _steps(value: npt.ArrayLike) -> Integers:
-    """Return one number or an array of numbers of steps, >= 0."""
-    result = np.asarray(value)
-    if result.dtype.kind not in "iu":
-        raise TypeError(f"steps must be an integer or integers (of 64 bits); got {value!r}")
-    if (result < 0).any():
-        raise ValueError(f"steps must be >= 0; got {result.min()}")
-    return result.astype(np.int64)
 
 
 def permutation(value: npt.ArrayLike, d: int) -> Integers:
