@@ -31,6 +31,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     "probabilities": {
         "probabilities.py": ("probabilities",),
         "inclusion/designs.py": ("inclusion",),
+        "inclusion/quadrature.py": ("inclusion", "moments_designs"),
     },
     "sampling": {
         "sampling/samplers.py": ("sampling_replayed", "sampling", "sampling_laws"),

@@ -10,7 +10,7 @@ import reference
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch.inclusion import checked
+from lth_sketch.inclusion import checked, quadrature
 from lth_sketch.kernels import inclusion as kernels
 from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
@@ -134,7 +134,7 @@ def test_priority_of_equal_weights_is_uniform(size):
 
 
 def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
-    """No more and no less: the ends of the integral and of the law, by the inequalities named."""
+    """No more and no less: the levels of the law, by the inequality named."""
 
     def bernstein(mean, count):
         return (count - mean) ** 2 / (2 * (mean + abs(count - mean) / 3))
@@ -146,19 +146,13 @@ def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):
         out[:] = 1.0
 
     monkeypatch.setattr(kernels, "kept", recorded)
-    d, s, panels, nodes = 2000, 300, 16, 16
+    d, s = 2000, 300
     inclusion(np.ones(d), s, design="priority")
-    assert len(seen) == panels * nodes
-    means, levels = d * np.array(seen).T[0], {level for _, level in seen}
-    # From the outermost nodes to the ends of the integral.
-    margin = (1 + np.polynomial.legendre.leggauss(nodes)[0][0]) / 2 / panels
-    margin *= np.ptp(means) / (1 - 2 * margin)
-    low, high = means.min() - margin, means.max() + margin
-    assert low < s < high
-    assert bernstein(low, s) == pytest.approx(40, rel=EXACT)
-    assert (high - s) ** 2 / (2 * high) == pytest.approx(40, rel=EXACT)
+    rule = quadrature.rule(np.full(d, 1 / d), s)
+    means, levels = np.array(seen).T[0] * d, {level for _, level in seen}
+    assert means == pytest.approx(rule.nodes, rel=EXACT)
     (level,) = levels
-    assert bernstein(high, level) >= 40 > bernstein(high, level - 1)
+    assert bernstein(rule.stop, level) >= 40 > bernstein(rule.stop, level - 1)
 
 
 def test_top_breaks_ties_by_index():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, bounds, moments, probabilities
-from lth_sketch.moments import designs
+from lth_sketch.inclusion import quadrature
 from lth_sketch.testing import enumerate_masks, products, squared_errors
 from lth_sketch.testing import probabilities as draws
 from lth_sketch.tolerances import EXACT, PUBLISHED, QUADRATURE
@@ -105,10 +105,10 @@ def test_more_nodes_change_nothing(law, monkeypatch, size):
     product = Product(rng.normal(size=(2, d)), rng.normal(size=d))
     s = np.array([2, 3, d // 5, d // 3, d // 2, d - 4, d - 1])
     plain = moments.priority(product, p, s)
-    monkeypatch.setattr(designs, "NODES", (4, 6, 8, 10, 16))
-    monkeypatch.setattr(designs, "SPREAD", 1 / 64)
-    monkeypatch.setattr(designs, "BELOW", -200.0)
-    monkeypatch.setattr(designs, "ABOVE", 60.0)
+    monkeypatch.setattr(quadrature, "NODES", (4, 6, 8, 10, 16))
+    monkeypatch.setattr(quadrature, "SPREAD", 1 / 64)
+    monkeypatch.setattr(quadrature, "BELOW", -200.0)
+    monkeypatch.setattr(quadrature, "ABOVE", 60.0)
     np.testing.assert_allclose(plain, moments.priority(product, p, s), rtol=PUBLISHED)
 
 
@@ -254,8 +254,8 @@ def test_priority_integrates_from_exp_minus_80_to_exp_minus_40(sure):
     """No more and no less: the ends of the integral, by Bernstein's inequality."""
     d, s = 2000, 300
     q = np.where(np.arange(d) < sure, 0.1, (1 - 0.1 * sure) / (d - sure))
-    stop, nodes, shares = designs._quadrature(q, s)
-    start = stop - shares.sum()
+    start, stop, nodes, shares = quadrature.rule(q, s)
+    assert shares.sum() == pytest.approx(stop - start, rel=EXACT)
     assert start < nodes[0] < nodes[-1] < stop
     # So many of equal terms happen on average beside the sure ones, fewer than s and more.
     for z, exponent, side in ((start, 80, 1), (stop, 40, -1)):

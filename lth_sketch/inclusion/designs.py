@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -11,15 +10,11 @@ import scipy
 
 from lth_sketch import validation
 from lth_sketch.designs import DESIGNS
-from lth_sketch.inclusion import checked
+from lth_sketch.inclusion import checked, quadrature
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import inclusion
 from lth_sketch.validation import Floats
 
-# Gauss-Legendre nodes on a panel about as wide as the spread of the law that is integrated, and on
-# one of at most an eighth of that.
-NODES, FEW = 16, 4
-PANELS = 16
 # Tails below exp(-NEGLIGIBLE) are zero.
 NEGLIGIBLE = 40.0
 
@@ -46,46 +41,30 @@ def _filled(p: npt.ArrayLike, s: int, design: str) -> Floats:
 def _priority(p: npt.ArrayLike, s: int) -> Floats:
     """Integrate over v_i the probability that fewer than s other ranks exceed ``p_i / v_i``.
 
-    With ``v_i = p_i y`` index i is kept with probability ``p_i integral P(N < s) dy`` over (0,
-    1 / p_i), N the number of others with ``v_j < p_j y``: the same y serve all indices. Between two
-    of the ``1 / p_j`` the integrand is a polynomial in y.
+    With ``v_i = p_i z`` index i is kept with probability ``p_i integral P(N < s) dz`` over (0,
+    1 / p_i), N the number of others with ``v_j < p_j z``: the same z serve all indices.
     """
     given = _checked(p, s, "priority")
     if s == given.nonzero:
         return _filled(p, s, "priority")
     live = np.argsort(-given.p, kind="stable")[: given.nonzero]
-    weights = given.p[live] / given.largest
-    checked.check_span(weights[s], s)
-    with np.errstate(over="ignore"):
-        ends = 1.0 / weights
-    # Beyond the (s+1)-th of the ends N >= s is certain; where its mean is far from s it is certain
-    # up to exp(-NEGLIGIBLE), by Bernstein's inequality (below s) and Chernoff's (above).
-    last = ends[s]
-    below = s + NEGLIGIBLE * 2 / 3 - np.sqrt((NEGLIGIBLE * 2 / 3) ** 2 + 2 * NEGLIGIBLE * s)
-    above = s + NEGLIGIBLE + np.sqrt(NEGLIGIBLE**2 + 2 * NEGLIGIBLE * s)
-    survey = checked.survey(weights)
-    first = 1.0 / checked.threshold(survey, below) if below > 0 else 0.0
-    if above < given.nonzero:
-        last = min(last, 1.0 / checked.threshold(survey, above))
-    inner = ends[(ends > first) & (ends < last)]
-    panels = np.unique(np.concatenate([np.linspace(first, last, PANELS + 1), inner]))
-    # The number of events stays below its mean by Bernstein's inequality once more.
-    mean = float(np.minimum(1.0, weights * last).sum())
+    q = given.p[live]
+    checked.check_span(q[s] / q[0], s)
+    integral = quadrature.rule(q, s)
+    # The number of events stays below its mean by Bernstein's inequality.
+    mean = float(np.minimum(1.0, q * integral.stop).sum())
     longest = mean + NEGLIGIBLE / 3 + np.sqrt((NEGLIGIBLE / 3) ** 2 + 2 * NEGLIGIBLE * mean)
-    law = np.empty(min(len(weights), int(np.ceil(longest))) + 1)
-    rules = [np.polynomial.legendre.leggauss(n) for n in (NODES, FEW)]
-    chances = np.empty(len(weights))
-    # Below `first` fewer than s are certain.
-    area = np.minimum(first, ends)
-    for low, high in pairwise(panels):
-        narrow = (high - low) * PANELS * 8 <= last - first
-        half = (high - low) / 2
-        for node, share in zip(*rules[int(narrow)], strict=True):
-            y = low + half * (1.0 + node)
-            inclusion.kept(np.minimum(1.0, weights * y), s, law, chances)
-            area += np.where(y < ends, half * share * chances, 0.0)
+    law = np.empty(min(len(q), int(np.ceil(longest))) + 1)
+    chances = np.empty(len(q))
+    with np.errstate(over="ignore"):
+        ends = 1.0 / q
+    # Below the first panel fewer than s are certain.
+    area = np.minimum(integral.start, ends)
+    for z, share in zip(integral.nodes, integral.shares, strict=True):
+        inclusion.kept(np.minimum(1.0, q * z), s, law, chances)
+        area += np.where(z < ends, share * chances, 0.0)
     result = np.zeros(len(given.p))
-    result[live] = np.minimum(1.0, weights * area)
+    result[live] = np.minimum(1.0, q * area)
     return result
 
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from lth_sketch import probabilities, validation
 from lth_sketch.designs import DESIGNS
+from lth_sketch.inclusion import quadrature
 from lth_sketch.kernels import moments as kernels
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
 # Every float64 is a multiple of 1 / UNIT.
 UNIT = 1 << 1074
-# Laws are taken for settled where Bernstein's inequality leaves less than exp(-40) of the other
-# outcome above, exp(-80) below: small errors of entries that are almost surely kept count there.
-BELOW, ABOVE = -80.0, 40.0
-# Gauss-Legendre nodes for a panel of at most so much of the width over which the law changes.
-WIDTHS = (1 / 256, 1 / 32, 1 / 8, 3 / 8)
-NODES = (2, 3, 4, 6, 12)
-# End of the first panel, where the mean number of events is the same or lower.
-FIRST = 0.25
-# Variance below which a law changes no faster all the same: it counts whole events.
-SPREAD = 0.25
 
 
 def poisson(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -208,67 +197,8 @@ def _priority(product: Product, p: Floats, s: int) -> float:
     u = product.term_norms[order] / product.total
     with np.errstate(over="ignore"):
         gains = u * (u / q)
-    stop, z, shares = _quadrature(q, s)
-    integrand = np.empty(len(z))
-    kernels.priority(q, gains, s, z, integrand)
+    rule = quadrature.rule(q, s)
+    integrand = np.empty(len(rule.nodes))
+    kernels.priority(q, gains, s, rule.nodes, integrand)
     # Beyond the last panel the chances are one.
-    return float(shares @ integrand + gains @ np.maximum(0.0, 1.0 / stop - q))
-
-
-def _quadrature(q: Floats, s: int) -> tuple[float, Floats, Floats]:
-    """Return where the law of S5 (c) is settled, and nodes and weights in z = 1 / x up to there.
-
-    The integrand is smooth between kinks at ``1 / q_i``, and no law of independent events changes
-    over less than its standard deviation: panels end at both.
-    """
-    kinks = 1.0 / np.maximum(q, np.finfo(np.float64).tiny)
-    # Sums of q and of q^2 from each entry on.
-    sums, squares = (np.append(np.cumsum(x[::-1])[::-1], 0.0) for x in (q, q * q))
-
-    def law(z: Floats | float) -> tuple[Floats, Floats]:
-        """Return mean and variance of the number of events."""
-        sure = np.searchsorted(kinks, z, side="right")
-        mean = sums[sure] * z
-        return sure + mean, np.maximum(0.0, mean - squares[sure] * z * z)
-
-    def width(z: Floats | float) -> Floats:
-        sure = np.searchsorted(kinks, z, side="right")
-        spread = np.sqrt(np.maximum(SPREAD, law(z)[1]))
-        return np.asarray(np.minimum(z, spread / sums[sure]))
-
-    def settled(z: float) -> float:
-        """Bernstein's exponent, negative where fewer than s is the likely outcome."""
-        mean, variance = law(z)
-        gap = float(mean) - s
-        return math.copysign(gap * gap / (2.0 * (float(variance) + abs(gap) / 3.0)), gap)
-
-    # With s + 1 sure entries everyone has s others.
-    start = _crossing(settled, BELOW, FIRST, kinks[s])
-    stop = _crossing(settled, ABOVE, FIRST, kinks[s])
-    edges = [0.0, FIRST] if start == FIRST else [start]
-    while edges[-1] < stop:
-        edges.append(edges[-1] + float(width(edges[-1])))
-    edges[-1] = stop
-    inner = kinks[(kinks > edges[0]) & (kinks < stop)]
-    panels = np.unique(np.concatenate([edges, inner]))
-    middle, half = (panels[1:] + panels[:-1]) / 2, np.diff(panels) / 2
-    rule = np.searchsorted(WIDTHS, 2.0 * half / width(middle))
-    nodes, shares = [], []
-    for k, count in enumerate(NODES):
-        places, parts = np.polynomial.legendre.leggauss(count)
-        nodes.append((middle[rule == k, None] + half[rule == k, None] * places).ravel())
-        shares.append((half[rule == k, None] * parts).ravel())
-    z = np.concatenate(nodes)
-    order = np.argsort(z)
-    return stop, z[order], np.concatenate(shares)[order]
-
-
-def _crossing(rising: Callable[[float], float], level: float, low: float, high: float) -> float:
-    """Return where a function reaches a level: an end of the interval if it does so nowhere."""
-    if rising(low) >= level:
-        return low
-    if rising(high) <= level:
-        return high
-    return math.exp(
-        scipy.optimize.bisect(lambda t: rising(math.exp(t)) - level, math.log(low), math.log(high))
-    )
+    return float(rule.shares @ integrand + gains @ np.maximum(0.0, 1.0 / rule.stop - q))
