@@ -49,7 +49,7 @@ class Design(NamedTuple):
         if s > nonzero:
             raise ValueError(
                 f"s must be at most {nonzero}, the number of nonzero p, for design {self.name!r}; "
-                f"got {s}; only {_REPEATING} draws with replacement and allows more"
+                f"got {s}; only {_REPEATING} draw with replacement and allow more"
             )
 
 
@@ -59,10 +59,13 @@ _RECORDS = (
     Design("poisson", False, True, False),
     Design("systematic", False, True, True),
     Design("priority", False, True, True),
+    Design("hybrid", True, True, False),
+    Design("pivotal", False, True, True),
+    Design("conditional", False, True, True),
     Design("top", False, False, True),
 )
 DESIGNS = {record.name: record for record in _RECORDS}
-_REPEATING = ", ".join(repr(record.name) for record in _RECORDS if record.with_replacement)
+_REPEATING = " and ".join(repr(record.name) for record in _RECORDS if record.with_replacement)
 
 
 def named(name: str) -> Design:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import designs, probabilities, validation
-from lth_sketch.inclusion import checked
-from lth_sketch.kernels import errors
+from lth_sketch.inclusion import checked, hybrid
+from lth_sketch.kernels import errors, fixed
 from lth_sketch.parallel import blockwise
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
@@ -186,7 +186,12 @@ def _rank(delta: float, risk: float | None, trials: int) -> int:
 
 
 def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    C, lengths = _factor(product)
+    return _replaced(product.unit_factor, p, sizes)
+
+
+def _replaced(C: Floats, p: Floats, sizes: Integers) -> _Simulate:
+    """Simulate draws with replacement of the terms C, (d, rank)."""
+    lengths = _lengths(C)
     terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
     centre = C.sum(axis=0)
     cumulative = np.cumsum(p)
@@ -197,6 +202,53 @@ def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
     def simulate(rng: np.random.Generator, out: Floats) -> None:
         errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
+
+    return simulate
+
+
+def _hybrid(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    C, _ = _factor(product)
+    parts = []
+    for size in sizes:
+        kept = hybrid.sure(p, int(size))
+        rest = np.setdiff1d(np.flatnonzero(p), kept)
+        drawn = np.array([size - len(kept)])
+        parts.append(_replaced(C[rest], p[rest] / p[rest].sum(), drawn) if len(rest) else None)
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        for k, part in enumerate(parts):
+            out[k] = 0.0
+            if part is not None:
+                part(rng, out[k : k + 1])
+
+    return simulate
+
+
+def _pivotal(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    return _marked(product, p, sizes, "pivotal", fixed.pivotal_errors)
+
+
+def _conditional(product: Product, p: Floats, sizes: Integers) -> _Simulate:
+    return _marked(product, p, sizes, "conditional", fixed.conditional_errors)
+
+
+def _marked(
+    product: Product,
+    p: Floats,
+    sizes: Integers,
+    design: str,
+    errors_of: Callable[..., None],
+) -> _Simulate:
+    """Simulate samples that a pass over Poisson's inclusion probabilities marks, size by size."""
+    C, lengths = _factor(product)
+    centre = C.sum(axis=0)
+    poisson = [probabilities.inclusion(p, int(s), design="poisson") for s in sizes]
+    own = [probabilities.inclusion(p, int(s), design=design) for s in sizes]
+    weights = [np.divide(1.0, pi, out=np.zeros_like(pi), where=pi > 0) for pi in own]
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        for k, (pi, weight) in enumerate(zip(poisson, weights, strict=True)):
+            errors_of(C, lengths, centre, pi, weight, int(sizes[k]), rng, out[k])
 
     return simulate
 
@@ -242,11 +294,14 @@ def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
 
 def _factor(product: Product) -> tuple[Floats, Integers]:
     """Return the terms in the coordinates of S0, and the length of each without trailing zeros."""
-    C = product.unit_factor
+    return product.unit_factor, _lengths(product.unit_factor)
+
+
+def _lengths(C: Floats) -> Integers:
     nonzero = C != 0
-    lengths = C.shape[1] - np.argmax(nonzero[:, ::-1], axis=1)
+    lengths: Integers = C.shape[1] - np.argmax(nonzero[:, ::-1], axis=1)
     lengths[~nonzero.any(axis=1)] = 0
-    return C, lengths.astype(np.int64)
+    return lengths.astype(np.int64)
 
 
 def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
@@ -265,5 +320,8 @@ _SIMULATIONS = {
     "poisson": _poisson,
     "priority": _priority,
     "systematic": _systematic,
+    "hybrid": _hybrid,
+    "pivotal": _pivotal,
+    "conditional": _conditional,
     "top": _top,
 }

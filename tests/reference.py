@@ -535,3 +535,62 @@ def correlation_moments(rho, s):
     values = [density(math.sin(t)) * math.cos(t) * w for t, w in zip(angles, weights, strict=True)]
     sines = np.sin(angles)
     return float(sines @ values), float(sines**2 @ values)
+
+
+def hybrid_sure(p, s):
+    """The entries that a hybrid draw keeps surely, in fractions: every number of them is tried."""
+    p = [Fraction(float(x)) for x in p]
+    order = sorted((i for i in range(len(p)) if p[i] > 0), key=lambda i: (-p[i], i))
+    if s >= len(order):
+        return order
+    costs = []
+    for sure in range(s):
+        rest = [p[i] for i in order[sure:]]
+        costs.append((sum(rest) ** 2 - sum(x * x for x in rest)) / (s - sure))
+    return order[: costs.index(min(costs))]
+
+
+def conditional_law(pi, s):
+    """Sets of s entries kept by independent trials, given that s are kept, in fractions."""
+    pi = [Fraction(float(x)) for x in pi]
+    chances = {}
+    for kept in itertools.combinations(range(len(pi)), s):
+        chance = Fraction(1)
+        for i, x in enumerate(pi):
+            chance *= x if i in kept else 1 - x
+        if chance:
+            chances[kept] = chance
+    total = sum(chances.values())
+    return {kept: chance / total for kept, chance in chances.items()}
+
+
+def pivotal_law(pi):
+    """Sets kept by ordered pivotal sampling with inclusion probabilities that are fractions."""
+    law = {}
+
+    def duel(state, i, waiting, chance):
+        if not chance:
+            return
+        if i == len(state):
+            kept = tuple(k for k, x in enumerate(state) if x == 1)
+            law[kept] = law.get(kept, 0) + chance
+            return
+        if state[i] in (0, 1):
+            duel(state, i + 1, waiting, chance)
+            return
+        if waiting is None:
+            duel(state, i + 1, i, chance)
+            return
+        a, b = state[waiting], state[i]
+        if a + b < 1:
+            high, low, share = a + b, Fraction(0), a / (a + b)
+        else:
+            high, low, share = Fraction(1), a + b - 1, (1 - b) / (2 - a - b)
+        for winner, loser, part in ((waiting, i, share), (i, waiting, 1 - share)):
+            after = list(state)
+            after[winner], after[loser] = high, low
+            left = [k for k in (winner, loser) if 0 < after[k] < 1]
+            duel(after, i + 1, left[0] if left else None, chance * part)
+
+    duel(list(pi), 0, None, Fraction(1))
+    return law

@@ -39,7 +39,7 @@ def rooms(design: str, p: np.ndarray, s: int):
 
 def allowed(design: str, p: np.ndarray) -> float:
     """The largest size by the words of `sampling.draw`."""
-    if design == "multinomial":
+    if named(design).with_replacement:
         return np.inf
     return len(p) if design == "top" else np.count_nonzero(p)
 
@@ -80,11 +80,11 @@ def test_selection_takes_what_a_draw_takes(design):
 @pytest.mark.parametrize("design", DESIGNS)
 def test_records_tell_the_truth(design):
     """By the exact law: whether a mask is unbiased, repeats an index, and has a fixed size."""
-    record, p, s = named(design), np.array([0.5, 2.0, 1.0, 4.0]), 2
+    record, p, s = named(design), np.array([1.0, 1.0, 1.0, 1.0, 0.9, 1.0]), 3
     rows = sampling.masks(p, s, 200, design=design, rng=1)
     sizes = np.diff(rows.indptr)
     assert (sizes == s).all() == record.fixed_size
-    assert record.with_replacement == (design == "multinomial")
+    assert record.with_replacement == (design in ("multinomial", "hybrid"))
     if design in UNLISTED:
         assert record.unbiased
         return
@@ -123,5 +123,5 @@ def test_no_room_makes_two_scores_equal(p):
 
 
 def test_an_unknown_design_is_refused_with_the_names():
-    with pytest.raises(ValueError, match=r"design must be one of multinomial, .*got 'best'"):
+    with pytest.raises(ValueError, match=r"design must be one of conditional, .*got 'best'"):
         named("best")

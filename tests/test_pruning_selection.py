@@ -365,7 +365,7 @@ ZERO = np.zeros(2)
         (GOOD, -0.5, {}, r"density must lie in \(0, 1\]"),
         (GOOD, np.nan, {}, "density must lie in"),
         (GOOD, 0.1, {}, "density = 0.1 keeps none of 3 entries; raise it to 0.333"),
-        (GOOD, 0.5, {"design": "best"}, "design must be one of multinomial"),
+        (GOOD, 0.5, {"design": "best"}, "design must be one of conditional, hybrid"),
         (GOOD, 0.5, {"scope": "row"}, "scope must be one of global, layer"),
         (GOOD, 0.5, {"floor": -1}, "floor must be at least 0"),
         ([GOOD, GOOD], 0.5, {"floor": 2}, "floor = 2 in each of 2 layers needs 4 .* keeps 3 of 6"),

@@ -365,10 +365,14 @@ BAD = [
     ({"s": 0}, ValueError, "s must be at least 1; got 0"),
     ({"s": 1.5}, TypeError, "s must be an integer; got 1.5"),
     ({"s": True}, TypeError, "s must be an integer; got True"),
-    ({"design": "bernoulli"}, ValueError, "design must be one of multinomial, poisson"),
+    ({"design": "bernoulli"}, ValueError, "design must be one of conditional, .*, poisson"),
     ({"rng": "seed"}, TypeError, "rng must be a numpy.random.Generator"),
     ({"s": 4, "design": "top"}, ValueError, "s must be at most d = 3 for the design .top.; got 4"),
-    ({"s": 3, "design": "priority"}, ValueError, "only 'multinomial' draws with replacement"),
+    (
+        {"s": 3, "design": "priority"},
+        ValueError,
+        "only 'multinomial' and 'hybrid' draw with replacement",
+    ),
 ]
 
 

@@ -10,7 +10,7 @@ import scipy
 
 from lth_sketch import validation
 from lth_sketch.designs import DESIGNS
-from lth_sketch.inclusion import checked, quadrature
+from lth_sketch.inclusion import checked, conditional, hybrid, quadrature
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import inclusion
 from lth_sketch.validation import Floats
@@ -68,6 +68,21 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
     return result
 
 
+def _hybrid(p: npt.ArrayLike, s: int) -> Floats:
+    weights = validation.probabilities("p", p)
+    kept = hybrid.sure(weights, s)
+    result = np.zeros(len(weights))
+    result[kept] = 1.0
+    if len(kept) < np.count_nonzero(weights):
+        rest = np.where(result > 0, 0.0, weights)
+        result += _multinomial(rest, s - len(kept))
+    return result
+
+
+def _conditional(p: npt.ArrayLike, s: int) -> Floats:
+    return conditional.inclusions(_filled(p, s, "conditional"), s)
+
+
 def _top(p: npt.ArrayLike, s: int) -> Floats:
     given = checked.survey(p, scaled=False)
     given.check_size(s, DESIGNS["top"])
@@ -87,5 +102,8 @@ INCLUSIONS: dict[str, Callable[[npt.ArrayLike, int], Floats]] = {
     "poisson": lambda p, s: _filled(p, s, "poisson"),
     "systematic": lambda p, s: _filled(p, s, "systematic"),
     "priority": _priority,
+    "hybrid": _hybrid,
+    "pivotal": lambda p, s: _filled(p, s, "pivotal"),
+    "conditional": _conditional,
     "top": _top,
 }

@@ -135,3 +135,45 @@ def priority(p: Floats, gains: Floats, s: int, nodes: Floats, out: Floats) -> No
         for i in range(n):
             total += gains[sure + i] * chances[i]
         out[node] = total / z / z
+
+
+@compiled
+def pivotal(y: Floats, pi: Floats) -> float:
+    """Return the mean squared error of an ordered pivotal sample (S5).
+
+    The error is a sum of martingale steps, a duel each. Of the entry that waits for the next duel
+    only mean and variance of its y are needed.
+
+    Parameters
+    ----------
+    y : (n, rank)
+        Row i is the term i in the coordinates of S0 over ``pi[i]``.
+    pi : (n,)
+        Inclusion probabilities, in (0, 1).
+    """
+    rank = y.shape[1]
+    mean = np.zeros(rank)
+    spread = 0.0
+    waiting = 0.0
+    moment = 0.0
+    for i in range(len(pi)):
+        joining = pi[i]
+        gap2 = 0.0
+        for j in range(rank):
+            gap = y[i, j] - mean[j]
+            gap2 += gap * gap
+        total = waiting + joining
+        if waiting == 0.0:
+            spread = 0.0
+            share = 1.0
+        elif total < 1.0:
+            moment += waiting * joining * (spread + gap2)
+            share = joining / total
+        else:
+            moment += (1.0 - waiting) * (1.0 - joining) * (spread + gap2)
+            share = (1.0 - joining) / (2.0 - total)
+        waiting = total if total < 1.0 else total - 1.0
+        spread = (1.0 - share) * (spread + share * gap2)
+        for j in range(rank):
+            mean[j] += share * (y[i, j] - mean[j])
+    return moment

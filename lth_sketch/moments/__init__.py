@@ -7,18 +7,22 @@ from lth_sketch.moments.biased import MeanSquare, norm_corrected, truncated
 from lth_sketch.moments.designs import poisson, priority, systematic
 from lth_sketch.moments.draws import distinct, multinomial, optimal, top, variance
 from lth_sketch.moments.entries import elementwise, int8
+from lth_sketch.moments.fixed import conditional, hybrid, pivotal
 from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, sparse_signs, srht
 
 __all__ = [
     "MeanSquare",
+    "conditional",
     "countsketch",
     "distinct",
     "elementwise",
     "gaussian",
+    "hybrid",
     "int8",
     "multinomial",
     "norm_corrected",
     "optimal",
+    "pivotal",
     "poisson",
     "priority",
     "rademacher",

@@ -52,7 +52,7 @@ def poisson(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(poisson(product, probabilities.optimal(product), [1, 2, 3]))
     [26.  2.  0.]
     """
-    return _each_size("poisson", _poisson, product, p, s)
+    return each_size("poisson", _poisson, product, p, s)
 
 
 def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -94,7 +94,7 @@ def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(systematic(Product([[1.0, -1.0, 1.0, -1.0]], [1.0] * 4), [1] * 4, 2).round(6))
     16.0
     """
-    return _each_size("systematic", _systematic, product, p, s)
+    return each_size("systematic", _systematic, product, p, s)
 
 
 def priority(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -138,10 +138,10 @@ def priority(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(priority(Product([[1.0] * 4], [1.0] * 4), [1] * 4, [1, 2, 3, 4]).round(6))
     [inf  8.  2.  0.]
     """
-    return _each_size("priority", _priority, product, p, s)
+    return each_size("priority", _priority, product, p, s)
 
 
-def _each_size(
+def each_size(
     design: str,
     moment: Callable[[Product, Floats, int], float],
     product: Product,

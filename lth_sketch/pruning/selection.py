@@ -11,7 +11,6 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import designs, probabilities, sampling, validation
-from lth_sketch.inclusion.designs import repeated
 from lth_sketch.pruning.layers import join, layer_name, split
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -91,8 +90,9 @@ def select(
     design : str
         - "top": the k largest; among equals the first.
         - "systematic", "priority": k entries at random, see `sampling.draw`.
+        - "pivotal", "conditional": k entries at random as well.
         - "poisson": each entry by itself; k on average.
-        - "multinomial": draws with replacement. Their number s is picked from two neighbours, so
+        - "multinomial", "hybrid": draws with replacement. Their number s is picked from two neighbours, so
           that the expected number of distinct entries is k; every nonzero score at weight 1 where k
           is as many (the limit of large s).
     binary : bool
@@ -226,7 +226,7 @@ def _emptied(problem: _Problem, group: _Group, design: str, log: bool) -> Floats
     if len(starts) == 1 and design != "poisson":
         return np.zeros(1)
     if design == "multinomial":
-        s, more = _draws(p, group.kept)
+        s, more = _draws(p, group.kept, design)
         share = np.minimum(np.add.reduceat(p, starts), 1.0)
         never = np.where(share > 0, np.exp(scipy.special.xlog1py(s, -share)), 1.0)
         return np.asarray(never * (1 - more * share))
@@ -250,7 +250,7 @@ def _chosen(
         return _largest(values, kept)
     p = _probabilities(values, group, log)
     if record.with_replacement:
-        s, more = _draws(p, kept)
+        s, more = _draws(p, kept, design)
         if math.isinf(s):
             return p > 0
         kept = int(s) + int(rng.random() < more)
@@ -285,7 +285,7 @@ def _probabilities(values: Floats, group: _Group, log: bool) -> Floats:
     return validation.probabilities("scores", values)
 
 
-def _draws(p: Floats, kept: int) -> tuple[float, float]:
+def _draws(p: Floats, kept: int, design: str) -> tuple[float, float]:
     """Return s, and the probability of s + 1 in its place, that keep `kept` distinct on average.
 
     The number of draws is infinite where all nonzero p are to be kept.
@@ -293,7 +293,7 @@ def _draws(p: Floats, kept: int) -> tuple[float, float]:
     if kept == np.count_nonzero(p):
         return math.inf, 0.0
     low = high = kept
-    while _distinct(p, high) <= kept:
+    while _distinct(p, high, design) <= kept:
         low, high = high, 2 * high
         if low > DRAWS:
             raise ValueError(
@@ -302,14 +302,14 @@ def _draws(p: Floats, kept: int) -> tuple[float, float]:
             )
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _distinct(p, middle) <= kept else (low, middle)
-    below, above = _distinct(p, low), _distinct(p, low + 1)
+        low, high = (middle, high) if _distinct(p, middle, design) <= kept else (low, middle)
+    below, above = _distinct(p, low, design), _distinct(p, low + 1, design)
     return float(low), min(1.0, max(0.0, (kept - below) / (above - below)))
 
 
-def _distinct(p: Floats, s: int) -> float:
-    """Return the expected number of distinct entries among s draws (S2)."""
-    return float(repeated(p, s).sum())
+def _distinct(p: Floats, s: int, design: str) -> float:
+    """Return the expected number of distinct entries among s draws (S2, S8)."""
+    return float(probabilities.inclusion(p, s, design=design).sum())
 
 
 def _problem(

@@ -13,7 +13,7 @@ from lth_sketch.designs import named
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling import _ranks, _replacement, _systematic
+from lth_sketch.sampling import _fixed, _hybrid, _ranks, _replacement, _systematic
 from lth_sketch.sampling._rows import Output, Rows, rewound, streams
 from lth_sketch.validation import Array, Integers
 
@@ -52,6 +52,13 @@ def draw(
           the indices; weight ``1 / pi_i``.
         - "priority": the s largest ranks ``p_i / v_i``, v uniform; weight ``max(1, tau / p_i)``,
           tau the next rank.
+        - "hybrid": the c largest p surely, with weight 1; s - c draws with replacement from the
+          rest. c is chosen so that incoherent terms of these sizes have the least second moment.
+        - "pivotal" (Deville and Tillé): s indices with the same pi, by duels of neighbours in one
+          pass: like "systematic", but two indices far apart are all but independent, whatever
+          their order; weight ``1 / pi_i``.
+        - "conditional": "poisson", given that s indices are kept: of all laws with these odds the
+          one of largest entropy. Its inclusion probabilities are others; weight one over them.
         - "top": the s largest p, zeros among them if need be, the lowest index first among equals;
           weight 1. No guarantee.
 
@@ -238,6 +245,9 @@ _DRAWS: dict[str, _Draw] = {
     "poisson": _ranks.poisson,
     "systematic": _systematic.systematic,
     "priority": _ranks.priority,
+    "hybrid": _hybrid.hybrid,
+    "pivotal": _fixed.pivotal,
+    "conditional": _fixed.conditional,
     "top": _ranks.top,
 }
 _ROWS: dict[str, _Prepare] = {
@@ -245,5 +255,8 @@ _ROWS: dict[str, _Prepare] = {
     "poisson": _ranks.poisson_rows,
     "systematic": _systematic.systematic_rows,
     "priority": _ranks.priority_rows,
+    "hybrid": _hybrid.hybrid_rows,
+    "pivotal": _fixed.pivotal_rows,
+    "conditional": _fixed.conditional_rows,
     "top": _ranks.top_rows,
 }

@@ -158,6 +158,64 @@ def _priority_law(p: Floats, s: int) -> tuple[Floats, Floats]:
     )
 
 
+def _hybrid_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    order = np.argsort(-p, kind="stable")[: np.count_nonzero(p)]
+    if s >= len(order):
+        return np.where(p > 0, 1.0, 0.0)[None], np.ones(1)
+    costs = []
+    for sure in range(s):
+        rest = p[order[sure:]]
+        pairs = np.multiply.outer(rest, rest)
+        costs.append((pairs.sum() - np.trace(pairs)) / (s - sure))
+    # The fewest of those that are equal but for rounding.
+    sure = int(np.flatnonzero(np.array(costs) <= min(costs) * (1 + ROUNDING))[0])
+    rest = p.copy()
+    rest[order[:sure]] = 0.0
+    masks, chances = _multinomial_law(rest / rest.sum(), s - sure)
+    masks[:, order[:sure]] = 1.0
+    return masks, chances
+
+
+def _pivotal_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    pi = _inclusions(p, s)
+    # What each entry has left of its probability, with the chance of that.
+    states = {tuple(pi): 1.0}
+    last = -1
+    for i in np.flatnonzero((pi > 0) & (pi < 1)):
+        following: dict[tuple[float, ...], float] = {}
+        for state, chance in states.items():
+            waiting = [k for k in range(i) if ROUNDING < state[k] < 1 - ROUNDING]
+            for left, share in _duel(state, waiting[0], int(i)) if waiting else ((state, 1.0),):
+                following[left] = following.get(left, 0.0) + chance * share
+        states, last = following, int(i)
+    if len(states) > OUTCOMES or last >= len(p):
+        raise ValueError(f"s = {s} has more outcomes than {OUTCOMES}; use a shorter p")
+    kept = np.rint(np.array(list(states)))
+    masks = np.divide(kept, pi, out=np.zeros_like(kept), where=pi > 0)
+    return masks, np.array(list(states.values()))
+
+
+def _duel(
+    state: tuple[float, ...], k: int, i: int
+) -> tuple[tuple[tuple[float, ...], float], tuple[tuple[float, ...], float]]:
+    a, b = state[k], state[i]
+    high, low = (a + b, 0.0) if a + b < 1 - ROUNDING else (1.0, max(0.0, a + b - 1.0))
+    share = a / (a + b) if low == 0.0 and high < 1.0 else (1 - b) / (2 - a - b)
+    first, second = list(state), list(state)
+    first[k], first[i] = high, low
+    second[k], second[i] = low, high
+    return (tuple(first), share), (tuple(second), 1.0 - share)
+
+
+def _conditional_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+    masks, chances = _poisson_law(p, s)
+    kept = masks > 0
+    right = kept.sum(axis=1) == s
+    kept, chances = kept[right], chances[right] / chances[right].sum()
+    pi = chances @ kept
+    return np.divide(kept, pi, out=np.zeros(kept.shape), where=pi > 0), chances
+
+
 def _top_law(p: Floats, s: int) -> tuple[Floats, Floats]:
     masks = np.zeros((1, len(p)))
     masks[0, np.argsort(-p, kind="stable")[:s]] = 1.0
@@ -169,5 +227,8 @@ _LAWS = {
     "poisson": _poisson_law,
     "priority": _priority_law,
     "systematic": _systematic_law,
+    "hybrid": _hybrid_law,
+    "pivotal": _pivotal_law,
+    "conditional": _conditional_law,
     "top": _top_law,
 }
