@@ -594,3 +594,25 @@ def pivotal_law(pi):
 
     duel(list(pi), 0, None, Fraction(1))
     return law
+
+
+def co_occurring(A, B, s):
+    """The product kept by co-occurring directions: s columns at a time, all values shrunk alike."""
+    A, B = np.asarray(A, dtype=float), np.asarray(B, dtype=float)
+    kept = np.zeros((len(A), B.shape[1]))
+    # The two sides of the buffer have the same Gram matrices up to rotation: roots of the product.
+    scale = math.sqrt(np.linalg.norm(B) / np.linalg.norm(A))
+    left, right = np.zeros((len(A), 0)), np.zeros((0, B.shape[1]))
+    for start in range(0, A.shape[1], s):
+        left = np.hstack([left, A[:, start : start + s] * scale])
+        right = np.vstack([right, B[start : start + s] / scale])
+        kept = left @ right
+        if left.shape[1] > s:
+            U, sigma, Vt = np.linalg.svd(kept)
+            sigma = np.append(sigma, 0.0)
+            shrunk = [max(0.0, x - sigma[min(s, len(sigma) - 1)]) for x in sigma[:-1]]
+            left = U[:, : len(shrunk)] * np.sqrt(shrunk)
+            right = np.sqrt(shrunk)[:, None] * Vt[: len(shrunk)]
+            left, right = left[:, :s], right[:s]
+            kept = left @ right
+    return kept

@@ -484,6 +484,13 @@ def test_the_best_product_of_a_rank():
     assert moments.truncated(Product(A, B[:, 0]), 1) == 0.0
 
 
+@pytest.mark.parametrize("s", [1, 2, 3, 5])
+def test_co_occurring_directions_by_a_slow_twin(s):
+    A, B = factors(6, 23, 5)
+    found = sketches.multiply(A, B, s, method="co_occurring")
+    np.testing.assert_allclose(found, reference.co_occurring(A, B, s), rtol=EXACT, atol=EXACT * 50)
+
+
 @given(products(max_d=9, max_q=5, max_r=4), st.integers(1, 6))
 def test_co_occurring_directions_keep_their_bound(product, s):
     A, B = (np.asarray(M, dtype=float) for M in (product.A, product.B))

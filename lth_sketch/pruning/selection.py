@@ -92,9 +92,9 @@ def select(
         - "systematic", "priority": k entries at random, see `sampling.draw`.
         - "pivotal", "conditional": k entries at random as well.
         - "poisson": each entry by itself; k on average.
-        - "multinomial", "hybrid": draws with replacement. Their number s is picked from two neighbours, so
-          that the expected number of distinct entries is k; every nonzero score at weight 1 where k
-          is as many (the limit of large s).
+        - "multinomial", "hybrid": draws with replacement. Their number s is picked from two
+          neighbours, so that the expected number of distinct entries is k; every nonzero score at
+          weight 1 where k is as many (the limit of large s).
     binary : bool
         Ones for the entries kept, as pruning uses masks; else the weights that make the mask
         unbiased, ``E m_i = 1`` wherever the score is not zero ("top": ones, and biased).
