@@ -31,7 +31,6 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "probabilities": {
         "probabilities.py": ("probabilities",),
-        "inclusion/designs.py": ("inclusion",),
         "inclusion/quadrature.py": ("inclusion", "moments_designs"),
         "inclusion/designs.py": ("inclusion", "fixed_designs"),
         "inclusion/hybrid.py": ("fixed_designs",),
