@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import designs, tolerances, validation
+from lth_sketch import anticipation, designs, tolerances, validation
 from lth_sketch.inclusion.designs import INCLUSIONS
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
@@ -239,6 +241,72 @@ def defensive(product: Product, alpha: float) -> Floats:
     """
     relative = product.column_norms / product.column_norms.max()
     return mixture(optimal(product), relative**2, alpha)
+
+
+def anticipated(
+    X: Any,
+    w0: npt.ArrayLike | None = None,
+    kind: str = "flow",
+    *,
+    labels: npt.ArrayLike = 1.0,
+    outputs: int = 1,
+    time: npt.ArrayLike | None = None,
+    rate: float | None = None,
+    steps: npt.ArrayLike | None = None,
+    penalty: npt.ArrayLike | None = None,
+) -> Floats:
+    """Return the best draw for the end of training that does not know the labels (E6).
+
+    ``p_i`` is proportional to ``a_i m_i`` with the norm a_i of feature i and the root mean square
+    m_i of its trained weight over the labels. Trained to the end on full column rank it is the root
+    of the variance inflation factor, and neither `w0` nor the variance of the labels matters.
+
+    Parameters
+    ----------
+    X : (n, d) array or CSR/CSC matrix
+        Data, samples in rows.
+    w0 : (d,) or (d, r) array, optional
+        Weights at initialization; zeros by default.
+    kind : {"flow", "descent", "ridge"}
+        The training, see `bounds.displacement`.
+    labels : float, (n, n) array, or (n, k) array
+        What is known of the labels of one output: a variance of independent labels of mean zero, a
+        second-moment matrix of labels of mean zero, or a sample of label vectors, one a column.
+    outputs : int
+        Number of outputs, independent of each other; that of `w0` if it has several.
+    time, rate, steps, penalty
+        As in `bounds.displacement`: to the end by default, except for "ridge".
+
+    Returns
+    -------
+    (d,) array, or (..., d) with the axes of `time`, `steps` or `penalty` first
+        Probabilities.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `bounds.displacement`, and if X is all zero, `labels` have a negative variance or
+        eigenvalue, or every trained weight is zero.
+
+    Examples
+    --------
+    >>> anticipated([[1.0, 1.0], [0.0, 0.5]])
+    array([0.5, 0.5])
+    >>> anticipated([[1.0, 0.0], [0.0, 2.0]], [3.0, 1.0], time=[0.0, 0.25]).round(3)
+    array([[0.6  , 0.4  ],
+           [0.682, 0.318]])
+    """
+    terms = anticipation.trained(
+        X, w0, kind, labels, outputs, time=time, rate=rate, steps=steps, penalty=penalty
+    ).terms
+    largest = terms.max(axis=-1, keepdims=True)
+    if not largest.all():
+        raise ValueError(
+            "every trained weight is zero: w0 is, and training has not begun or the labels are "
+            "zero; pass w0, or let training go on"
+        )
+    relative = terms / largest
+    return np.asarray(relative / relative.sum(axis=-1, keepdims=True))
 
 
 def chi2(q: npt.ArrayLike, p: npt.ArrayLike) -> float:

@@ -254,6 +254,20 @@ FAULTS = (
     ),
     # --- training and scores ---
     _fault(
+        "labels looked at by the anticipated draw",
+        "anticipation.py",
+        "    columns = found.reshape(n, -1)\n",
+        "    columns = found.reshape(n, -1)[:, :1]\n",
+        "anticipated",
+    ),
+    _fault(
+        "the anticipated draw without what is left of the start",
+        "anticipation.py",
+        "coordinates = left[..., None] * along + g[..., None] * learned",
+        "coordinates = g[..., None] * learned",
+        "anticipated",
+    ),
+    _fault(
         "ridge penalty squared",
         "regression/maskfits.py",
         "np.square(np.sqrt(self.penalty) / sizes)",

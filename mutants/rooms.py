@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     "moments": {
         "moments/draws.py": ("moments",),
+        "moments/end_of_training.py": ("anticipated",),
         "moments/designs.py": ("moments_designs",),
         "moments/sketches.py": ("sketches",),
         "moments/biased.py": ("sketches",),
@@ -26,10 +27,13 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "bounds/spectral_norm.py": ("bounds_spectral",),
         "bounds/training.py": ("bounds_training",),
         "bounds/two_centres.py": ("bounds_centred",),
+        "bounds/unseen_labels.py": ("anticipated",),
         "bounds/worst_cases.py": ("bounds_worst_cases",),
         "single_draw.py": ("bounds", "moments"),
     },
     "probabilities": {
+        "anticipation.py": ("anticipated",),
+        "filters.py": ("anticipated", "bounds_training"),
         "probabilities.py": ("probabilities",),
         "inclusion/quadrature.py": ("inclusion", "moments_designs"),
         "inclusion/designs.py": ("inclusion", "fixed_designs"),

@@ -616,3 +616,15 @@ def co_occurring(A, B, s):
             left, right = left[:, :s], right[:s]
             kept = left @ right
     return kept
+
+
+def anticipated_moment(X, w0, columns, rate, steps, p, s):
+    """E6 for one output: descent step by step from w0 for each label vector, then S2 for each."""
+    total = 0.0
+    for y in np.transpose(columns):
+        w = np.array(w0, dtype=np.float64)
+        for _ in range(steps):
+            w = w - rate * X.T @ (X @ w - y)
+        terms = (np.square(X).sum(axis=0) * w**2 / p).sum()
+        total += (terms - np.square(X @ w).sum()) / s
+    return total / np.shape(columns)[1]

@@ -23,6 +23,7 @@ from lth_sketch.bounds.sketches import co_occurring
 from lth_sketch.bounds.spectral_norm import draws_needed, retrained, spectral
 from lth_sketch.bounds.training import best_alpha, displacement, end_of_training
 from lth_sketch.bounds.two_centres import centred
+from lth_sketch.bounds.unseen_labels import collinearity_price, label_price
 from lth_sketch.bounds.worst_cases import minimax, top, worst_case
 
 __all__ = [
@@ -32,11 +33,13 @@ __all__ = [
     "cantelli",
     "centred",
     "co_occurring",
+    "collinearity_price",
     "displacement",
     "dkm",
     "draws_needed",
     "end_of_training",
     "frobenius",
+    "label_price",
     "mcdiarmid",
     "minimax",
     "nearness",

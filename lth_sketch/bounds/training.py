@@ -8,14 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import validation
+from lth_sketch import filters, validation
 from lth_sketch.product import Product
 from lth_sketch.reduction import factor
 from lth_sketch.tolerances import SINGLE
 from lth_sketch.validation import Floats
-
-# Arguments that each kind of training reads.
-KINDS = {"flow": ("time",), "descent": ("rate", "steps"), "ridge": ("penalty",)}
 
 
 def end_of_training(
@@ -192,13 +189,7 @@ def displacement(
     >>> print(displacement(X, r0, time=[0.0, 1.0]).round(4))
     [0.     1.4725]
     """
-    arguments = {"time": time, "rate": rate, "steps": steps, "penalty": penalty}
-    needed = KINDS[validation.choice("kind", kind, KINDS)]
-    for name, value in arguments.items():
-        if value is not None and name not in needed:
-            raise ValueError(f"{name} is not for kind {kind!r}, which reads {' and '.join(needed)}")
-        if value is None and name in needed and name in ("rate", "penalty"):
-            raise ValueError(f"{name} is missing: kind {kind!r} needs it")
+    choose = filters.chosen(kind, time=time, rate=rate, steps=steps, penalty=penalty)
     X = validation.matrix("X", X)
     residual = validation.array("r0", r0, ndim=(1, 2)).astype(np.float64)
     if len(residual) != X.shape[0]:
@@ -206,42 +197,11 @@ def displacement(
             f"r0 must have one row for each of the {X.shape[0]} rows of X; got shape "
             f"{residual.shape}"
         )
-    # Arguments are checked before the work of the factor.
-    if kind == "flow":
-        t = validation.numbers("time", np.inf if time is None else time)[..., None]
-        sigma = _singular_values(X)
-        g = -np.expm1(-t * sigma * sigma) / sigma
-    elif kind == "ridge":
-        lam = validation.numbers("penalty", penalty)[..., None]
-        sigma = _singular_values(X)
-        g = 1.0 / (sigma + lam / sigma)
-    else:
-        eta = validation.number("rate", rate, low=0.0, closed=False)
-        k = None if steps is None else validation.sizes(steps, name="steps", minimum=0)[..., None]
-        sigma = _singular_values(X)
-        g = _descent(sigma, eta, k)
+    reduced = factor(X, np.empty((X.shape[0], 0)))
+    g = choose(reduced.spectrum(reduced.R)[1])[0]
     largest = np.abs(g).max(axis=-1, initial=0.0)
     bound: Floats = largest * scipy.linalg.norm(residual.ravel())
     return bound
-
-
-def _descent(sigma: Floats, eta: float, k: npt.NDArray[np.int64] | None) -> Floats:
-    limit = 2.0 / sigma.max(initial=0.0) ** 2 if sigma.size else np.inf
-    if eta >= limit:
-        raise ValueError(
-            f"rate must be below 2/sigma_max^2 = {limit:.6g}, else descent diverges; got {eta!r}"
-        )
-    if k is None:
-        return np.asarray(1.0 / sigma)
-    z = eta * sigma * sigma
-    # 1 - (1 - z)^k: without cancellation where z is small.
-    small = -np.expm1(k * np.log1p(-np.minimum(z, 0.5)))
-    return np.asarray(np.where(z < 0.5, small, 1.0 - (1.0 - z) ** k) / sigma)
-
-
-def _singular_values(X: Any) -> Floats:
-    reduced = factor(X, np.empty((X.shape[0], 0)))
-    return reduced.spectrum(reduced.R)[1]
 
 
 def _parts(product0: Product, delta_norm: float, data_free: bool) -> tuple[Any, Any]:

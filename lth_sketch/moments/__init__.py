@@ -6,12 +6,14 @@
 from lth_sketch.moments.biased import MeanSquare, norm_corrected, truncated
 from lth_sketch.moments.designs import poisson, priority, systematic
 from lth_sketch.moments.draws import distinct, multinomial, optimal, top, variance
+from lth_sketch.moments.end_of_training import anticipated
 from lth_sketch.moments.entries import elementwise, int8
 from lth_sketch.moments.fixed import conditional, hybrid, pivotal
 from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, sparse_signs, srht
 
 __all__ = [
     "MeanSquare",
+    "anticipated",
     "conditional",
     "countsketch",
     "distinct",
