@@ -20,11 +20,11 @@ from lth_sketch import (
     verify,
 )
 from lth_sketch.product import Product
-
-__version__ = "0.1.0"
+from lth_sketch.version import __version__
 
 __all__ = [
     "Product",
+    "__version__",
     "bounds",
     "datasets",
     "moments",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,22 @@ from types import ModuleType
 
 import numpy as np
 
-from lth_sketch import bounds, checkpoints, datasets, moments, named, validation, verify
+from lth_sketch import (
+    bounds,
+    checkpoints,
+    datasets,
+    extras,
+    moments,
+    named,
+    terminal,
+    validation,
+    verify,
+)
 from lth_sketch.certificate import page
 from lth_sketch.designs import DESIGNS
 from lth_sketch.pruning.selection import SCOPES
 from lth_sketch.statements import PRODUCTS, REGISTER
+from lth_sketch.version import __version__
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="lth-sketch", description="Pruning at initialization as matrix sketching."
     )
+    parser.add_argument("--version", action="version", version=f"lth-sketch {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_verify(commands)
     _add_bounds(commands)
@@ -46,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         result: int = chosen.run(chosen)
     except (ImportError, OSError, TypeError, ValueError) as error:
-        print(f"lth-sketch {chosen.command}: error: {error}", file=sys.stderr)
+        told = " ".join(str(error).split())
+        terminal.note(f"lth-sketch {chosen.command}: error: {told}")
         return 2
     return result
 
@@ -102,8 +116,8 @@ def _verify(chosen: argparse.Namespace) -> int:
             hint = " (N1 and N2 need --networks)" if missing else ""
             validation.choice(f"--statements{hint}", label, labels)
         statements = [s for s in statements if s.label in chosen.statements]
-    if chosen.out is not None and not chosen.out.parent.is_dir():
-        raise FileNotFoundError(f"--out: there is no folder {chosen.out.parent}; make it first")
+    if chosen.out is not None:
+        _check_page(chosen.out)
     drawn = {}
     if chosen.figures is not None:
         if chosen.out is None:
@@ -131,8 +145,21 @@ def _verify(chosen: argparse.Namespace) -> int:
         unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
         unfinished.write_text(page.html(found, drawn=drawn), encoding="utf-8")
         unfinished.replace(chosen.out)
-    print(found.json() if chosen.json else found.table())
+    if chosen.json:
+        terminal.say(found.json())
+    else:
+        terminal.say(terminal.wrapped([*found.table().splitlines(), *found.notes()]))
     return 1 if found.refuted else 0
+
+
+def _check_page(out: Path) -> None:
+    """Refuse, before any work, a page that cannot be written."""
+    if out.is_dir():
+        raise IsADirectoryError(f"--out: {out} is a folder; name a file in it")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {out.parent}; make it first")
+    if not os.access(out.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out: the folder {out.parent} may not be written; name another")
 
 
 def _networks() -> ModuleType:
@@ -140,9 +167,7 @@ def _networks() -> ModuleType:
     try:
         from lth_sketch.networks import statements
     except ModuleNotFoundError as error:
-        raise ImportError(
-            "--networks needs PyTorch: pip install 'lth_sketch[networks]', or leave it out"
-        ) from error
+        raise extras.missing("--networks", "networks") from error
     return statements
 
 
@@ -167,9 +192,7 @@ def _bounds(chosen: argparse.Namespace) -> int:
     delta = validation.risk("--delta", chosen.delta)
     data = datasets.load(chosen.data, chosen.data_home)
     product, p = PRODUCTS[chosen.product](data, validation.count("--rng", chosen.rng, minimum=0))
-    print(product)
     columns = {
-        "kept": 100 * moments.distinct(p, draws) / product.d,
         "exact": np.sqrt(moments.multinomial(product, p, draws)),
         "B2": bounds.dkm(product, draws, delta, bounds.nearness(product, p)),
         "B3": bounds.mcdiarmid(product, p, draws, delta, sharp=True),
@@ -178,12 +201,15 @@ def _bounds(chosen: argparse.Namespace) -> int:
         "B7": bounds.cantelli(product, p, draws, delta),
         "A1": bounds.asymptotic_quantile(product, p, draws, delta),
     }
-    print("".join(f"{name:>9}" for name in ("s", *columns)))
+    kept = 100 * moments.distinct(p, draws) / product.d
     empty = product.norm2**0.5
-    for i, s in enumerate(draws):
-        numbers = [value[i] / (1 if name == "kept" else empty) for name, value in columns.items()]
-        shown = [f"{numbers[0]:8.1f}%", *(f"{number:9.3g}" for number in numbers[1:])]
-        print(f"{s:9d}" + "".join(shown))
+    rows = [["s", "kept", *columns]]
+    for i, s in enumerate(draws.tolist()):
+        number = f"{s}" if s < 10**10 else f"{s:.3g}"
+        shown = [f"{value[i] / empty:.3g}" for value in columns.values()]
+        rows.append([number, f"{kept[i]:.1f}%", *shown])
+    terminal.say(terminal.wrapped([repr(product)]))
+    terminal.say(terminal.aligned(rows, right=True))
     return 0
 
 
@@ -207,32 +233,52 @@ def _add_mask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--rescale", action="store_true", help="unbiased weights, not ones")
     parser.add_argument("--rng", type=int, help="seed; another mask each time without it")
     parser.add_argument(
-        "--skip", action="append", default=[], metavar="PATTERN", help="weights to leave whole"
+        "--skip",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="arrays to leave whole, by a pattern as of a shell; may be repeated",
+    )
+    parser.add_argument(
+        "--key", help="which part to prune of a file that holds several state_dicts; . for all"
     )
     parser.add_argument("--out", type=Path, required=True, help="file to write")
     parser.set_defaults(run=_mask)
 
 
 def _mask(chosen: argparse.Namespace) -> int:
-    checkpoints.check_suffix(chosen.out)
-    if chosen.out.resolve() == chosen.weights.resolve():
-        raise ValueError(f"--out must differ from the weights; got {chosen.out} for both")
+    density = validation.share("--density", chosen.density)
+    floor = validation.count("--floor", chosen.floor, minimum=0)
+    generator = validation.generator(chosen.rng)
+    checkpoints.check_weights(chosen.weights)
+    checkpoints.check_output(chosen.out, weights=chosen.weights)
     found = checkpoints.masks(
-        checkpoints.read(chosen.weights),
-        chosen.density,
+        checkpoints.read(chosen.weights, key=chosen.key, skip=chosen.skip),
+        density,
         score=chosen.score,
-        skip=chosen.skip,
-        rng=chosen.rng,
+        rng=generator,
         design=chosen.design,
         binary=not chosen.rescale,
         scope=chosen.scope,
-        floor=chosen.floor,
+        floor=floor,
     )
     checkpoints.write(chosen.out, found)
-    counts = named.kept(found)
-    width = max(len(name) for name in counts)
-    for name, (kept, size) in counts.items():
-        print(f"{name:{width}}  {kept:>12,} of {size:>12,}  {100 * kept / size:8.3f}%")
-    kept, size = (sum(column) for column in zip(*counts.values(), strict=True))
-    print(f"{'all':{width}}  {kept:>12,} of {size:>12,}  {100 * kept / size:8.3f}%")
+    _tell(named.kept(found))
     return 0
+
+
+def _tell(counts: dict[str, named.Kept]) -> None:
+    """Print how much of each layer is kept, and which layers are left empty."""
+    total = named.Kept(*(sum(column) for column in zip(*counts.values(), strict=True)))
+    rows = [
+        [name, f"{kept:,}", "of", f"{size:,}", f"{100 * kept / size:.3f}%"]
+        for name, (kept, size) in [*counts.items(), ("all", total)]
+    ]
+    rows = terminal.fitted(rows, [0])
+    terminal.say(terminal.aligned(rows, right=(False, True, True, True, True)))
+    empty = [name for name, (kept, _) in counts.items() if not kept]
+    if empty:
+        terminal.note(
+            f"lth-sketch mask: note: the mask leaves {', '.join(empty)} empty, and a network cut "
+            "through computes nothing; --floor 1 keeps a weight in each layer"
+        )

@@ -63,8 +63,8 @@ def select(
     """
     if not scores:
         raise ValueError("scores must hold at least one layer; got none")
-    names, share = list(scores), validation.number("density", density)
-    if scope == "global" and floor == 0 and 0 < share <= 1:
+    names, share = list(scores), validation.share("density", density)
+    if scope == "global" and floor == 0:
         names = [name for name in scores if np.any(scores[name])] or names
         total, live = (sum(scores[n].size for n in group) for group in (scores, names))
         wanted = math.floor(share * total + 0.5)

@@ -214,6 +214,17 @@ def risk(name: str, value: Any) -> float:
     return number(name, value, low=0.0, high=1.0, closed=False)
 
 
+def share(name: str, value: Any) -> float:
+    """Return a share of the whole, in (0, 1]; NaN is refused."""
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    if not 0.0 < result <= 1.0:
+        raise ValueError(f"{name} must lie in (0, 1], a share of the entries; got {result!r}")
+    return result
+
+
 def choice(name: str, value: str, allowed: Collection[str]) -> str:
     """Return `value` if it is one of the names allowed."""
     if not isinstance(value, str) or value not in allowed:

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lth_sketch import datasets, validation
+from lth_sketch import datasets, terminal, validation
 from lth_sketch.datasets import Dataset
 from lth_sketch.intervals import Interval
 from lth_sketch.statements import PRODUCTS, REGISTER, Case, Setting, Statement, judge
 from lth_sketch.statements.case import DELTA, DRAWS
+from lth_sketch.statements.foresight import MOST, trials_needed
 
 KEYS = (
     "label",
@@ -25,6 +26,8 @@ KEYS = (
     "high",
     "value",
     "tightness",
+    "design",
+    "note",
 )
 NOT_MET = "assumptions not met"
 
@@ -46,6 +49,13 @@ class Verdict:
     note: str
     seconds: float
     figure: str | None = None
+    design: str | None = None
+    needed: float | None = None
+
+    @property
+    def title(self) -> str:
+        """The label, and the design where statements of one label differ by it."""
+        return self.label if self.design is None else f"{self.label} {self.design}"
 
     @property
     def tightness(self) -> float:
@@ -74,27 +84,43 @@ class Report:
         )
 
     def table(self) -> str:
-        """Return the verdicts as aligned text, one a line."""
-        heads = ("label", "data", "product", "verdict", "measured", "interval", "value", "ratio")
-        lines = [heads] + [
+        """Return the verdicts as text of at most 80 columns, one a line.
+
+        ``within`` is how far the interval reaches from what was measured (its ends are in `json`),
+        ``trials`` about how many would tell where those made do not; see `notes`.
+        """
+        heads = ("label", "data", "product", "verdict", "measured", "within", "value", "ratio")
+        lines: list[tuple[str, ...]] = [heads]
+        lines += [
             (
-                row.label,
+                row.title,
                 row.data,
                 row.product,
-                row.verdict,
+                "not met" if row.verdict == NOT_MET else row.verdict,
                 _short(row.measured),
-                "" if math.isnan(row.low) else f"[{_short(row.low)}, {_short(row.high)}]",
+                _within(row),
                 _short(row.value),
                 _short(row.tightness),
             )
             for row in self.verdicts
         ]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        text = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
+        needed = ["trials", *(_trials(row.needed) for row in self.verdicts)]
+        if any(needed[1:]):
+            lines = [(*line, cell) for line, cell in zip(lines, needed, strict=True)]
+        if terminal.width(lines) > terminal.COLUMNS:
+            # The ratio can be told from its two numbers.
+            lines = [line[:7] + line[8:] for line in lines]
+        text = terminal.aligned(terminal.fitted(terminal.fitted(lines, (1, 2)), (0,)))
+        return "\n".join([text, "", self.summary()])
+
+    def notes(self) -> list[str]:
+        """Return what is said of single rows: a condition that fails, or what would tell more."""
+        return [
+            f"{row.title} on {row.data}, {row.product}: "
+            f"{'not met: ' if row.verdict == NOT_MET else ''}{row.note}"
+            for row in self.verdicts
+            if row.note
         ]
-        return "\n".join([*text, "", self.summary()])
 
     def summary(self) -> str:
         """Return one line: how many of each verdict, and the risk taken."""
@@ -197,6 +223,10 @@ def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, 
         found = statement.measure(case, risk)
         trivial = math.inf if statement.trivial is None else float(statement.trivial(case))
         verdict = judge(statement, value, found, trivial)
+    note, needed = "; ".join(failed), None
+    if verdict == "inconclusive":
+        needed = trials_needed(statement, case, value, trivial, risk)
+        note = _advice(needed, case.trials)
     return statement, Verdict(
         statement.label,
         case.data.name,
@@ -208,10 +238,38 @@ def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, 
         float(found.high),
         value,
         statement.claim,
-        "; ".join(failed),
+        note,
         time.perf_counter() - start,
         statement.figure,
+        statement.design,
+        needed,
     )
+
+
+def _advice(needed: float, trials: int) -> str:
+    """Return what would make an inconclusive row tell something."""
+    if math.isnan(needed):
+        return f"{trials:,} trials do not tell, and more of them do not narrow this interval"
+    if math.isinf(needed):
+        return f"{trials:,} trials do not tell; it takes more than {MOST:,}"
+    return f"{trials:,} trials do not tell; about {needed:,.0f} would (trials={needed:.0f})"
+
+
+def _trials(needed: float | None) -> str:
+    if needed is None:
+        return ""
+    return "-" if math.isnan(needed) else f">{MOST:.0e}" if math.isinf(needed) else f"{needed:.0f}"
+
+
+def _within(row: Verdict) -> str:
+    """Return how far the interval reaches, in per cent of what was measured."""
+    if math.isnan(row.low):
+        return ""
+    reach = max(row.high - row.measured, row.measured - row.low)
+    if row.measured == 0 or math.isinf(reach):
+        return f"{reach:.1g}"
+    share = 100 * reach / abs(row.measured)
+    return "<0.01%" if share < 0.01 else f"{share:.2g}%" if share < 1000 else f"{reach:.1g}"
 
 
 def _plain(value: object) -> object:
@@ -221,4 +279,4 @@ def _plain(value: object) -> object:
 
 
 def _short(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if math.isnan(value) else f"{value:.3g}"

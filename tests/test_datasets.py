@@ -273,7 +273,7 @@ def test_nothing_found(
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    message = rf'{name}.* needs scikit-learn.*pip install "lth_sketch\[figures\]"'
+    message = rf"{name}.* needs scikit-learn.*pip install -e \'\.\[figures\]\' in a checkout"
     with pytest.raises(ImportError, match=message):
         datasets.load(name)
 

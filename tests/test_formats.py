@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 from pathlib import Path
@@ -44,6 +45,26 @@ def test_idx_plain_files_before_zipped_ones(tmp_path: Path) -> None:
     X, _ = formats.read_idx(formats.find_idx(tmp_path, "train"))
     assert len(X) == 5
     assert formats.find_idx(tmp_path, "test") == []
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("marks", ["--", "-.", ".-", ".."])
+@pytest.mark.parametrize("ends", [("", ""), (".gz", ""), ("", ".gz"), (".gz", ".gz")])
+def test_idx_names_of_either_spelling(tmp_path: Path, split: str, marks: str, ends: Any) -> None:
+    pixels, labels = images(3, SQUARE)
+    prefix = {"train": "train", "test": "t10k"}[split]
+    stems = (f"{prefix}-images{marks[0]}idx3-ubyte", f"{prefix}-labels{marks[1]}idx1-ubyte")
+    wanted = [tmp_path / f"{stem}{end}" for stem, end in zip(stems, ends, strict=True)]
+    for path, values in zip(wanted, (pixels, labels), strict=True):
+        path.write_bytes(gzip.compress(idx(values)) if path.suffix == ".gz" else idx(values))
+    assert formats.find_idx(tmp_path, split) == wanted
+    X, y = formats.read_idx(wanted)
+    np.testing.assert_array_equal(X, pixels.reshape(3, 784))
+    np.testing.assert_array_equal(y, labels)
+    # What is unpacked comes before what is not, the original spelling before the other.
+    first = tmp_path / f"{prefix}-images-idx3-ubyte"
+    first.write_bytes(idx(pixels[:1]))
+    assert formats.find_idx(tmp_path, split)[0] == first
 
 
 def test_idx_compression_is_told_by_content(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ FREE = {"validation", "tolerances"}
 CLAIMS = ("moments", "bounds")
 MEASURES = ("sampling", "sketches", "montecarlo")
 # Where the two sides meet.
-MEETING = {"statements", "verify", "certificate", "networks/statements", "cli"}
+MEETING = {"statements", "verify", "certificate", "networks/statements", "cli", "__main__"}
 # Shared, but nothing is computed there that a twin could check.
 TOOLS = {"designs", "methods", "kernels/_cache", "kernels/_jit", "parallel/blockwise"}
 COMPILERS = {"numba", "llvmlite"}

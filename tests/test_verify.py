@@ -119,6 +119,74 @@ def test_table_and_page_show_every_row():
     assert found.summary() in table
 
 
+def test_what_trials_do_not_tell_says_how_many_would():
+    """An interval without ends has a number of trials in its place, and that number tells."""
+    S2 = registered("S2", products=("initial",))
+    row = verify.run([S2], data=DIGITS, trials=100).verdicts[0]
+    assert row.verdict == "inconclusive"
+    assert np.isinf(row.high)
+    assert 10_000 < row.needed < 400_000
+    assert f"(trials={row.needed:.0f})" in row.note
+    found = verify.run([S2], data=DIGITS, trials=2 * int(row.needed))
+    assert found.verdicts[0].verdict == "certified"
+    assert found.verdicts[0].needed is None
+    assert not found.notes()
+
+
+def test_what_more_trials_do_not_narrow_is_said():
+    measured = intervals.Interval(1.0, 0.0, 2.0)
+    fixed = registered("S2", products=("initial",), measure=lambda case, risk: measured)
+    found = verify.run([dataclasses.replace(fixed, value=lambda case: 1.0)], DIGITS, trials=10)
+    assert "do not narrow" in found.verdicts[0].note
+    assert np.isnan(found.verdicts[0].needed)
+    # The quantile of a bound that is met exactly is never told.
+    B7 = registered("B7", products=("initial",))
+    close = dataclasses.replace(
+        B7, value=lambda case: float(np.quantile(np.sqrt(case.squared_errors(s=512)), 0.95))
+    )
+    found = verify.run([close], DIGITS, trials=400)
+    assert "do not narrow" in found.verdicts[0].note
+
+
+def test_rows_of_one_label_are_told_apart_by_design():
+    assert len({(s.label, s.design) for s in REGISTER}) == len(REGISTER)
+    rows = [s for s in REGISTER if s.label in ("S5", "S7")]
+    found = verify.run([s for s in rows if s.label == "S5"], data=DIGITS, trials=5)
+    table = found.table()
+    for design in ("systematic", "priority"):
+        assert f"S5 {design}" in table
+        assert f"S5 {design}" in page.html(found)
+    assert {row["design"] for row in json.loads(found.json())} == {"systematic", "priority"}
+    assert {s.design for s in rows if s.label == "S7"} >= {"gaussian", "countsketch", "srht"}
+
+
+def test_the_table_is_at_most_80_columns_wide():
+    names = ["S7 countsketch", "B2"]
+    verdicts = tuple(
+        verify.Verdict(
+            label=names[i % 2].split()[0],
+            data=["fashion_mnist", "a_data_set_of_my_own"][i % 2],
+            product="standardised",
+            status="bound",
+            verdict=["inconclusive", verify.NOT_MET, "certified"][i % 3],
+            measured=-1.2345e-300,
+            low=[-np.inf, np.nan][i % 2],
+            high=np.inf,
+            value=-1.2345e-300,
+            claim="",
+            note="why",
+            seconds=0.0,
+            design="countsketch" if i % 2 == 0 else None,
+            needed=110_000.0 if i % 3 == 0 else None,
+        )
+        for i in range(6)
+    )
+    lines = verify.Report(verdicts, 1e-6, 10, 0).table().splitlines()
+    assert max(map(len, lines[:-2])) <= 80
+    assert "S7 countsketch" in lines[1]
+    assert lines[1].endswith("110000")
+
+
 def test_rows_follow_the_register():
     chosen = [registered("S6"), registered("S0")]
     labels = [row.label for row in verify.run(chosen, data=DIGITS, trials=10).verdicts]

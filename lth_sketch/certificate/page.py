@@ -283,7 +283,7 @@ def _row(row: Verdict) -> str:
     interval = "" if math.isnan(row.low) else f"[{row.low:.4g}, {row.high:.4g}]"
     numbers = [_number(row.measured), interval, _number(row.value), _number(row.tightness)]
     name = escape(row.figure or "")
-    cells = [f"<td>{escape(word)}</td>" for word in (row.label, row.data, row.product)]
+    cells = [f"<td>{escape(word)}</td>" for word in (row.title, row.data, row.product)]
     cells.append(f"<td>{verdict}</td>")
     cells += [f'<td class="number">{number}</td>' for number in numbers]
     cells.append(f'<td><a href="#figure-{name}">{name}</a></td>' if name else "<td></td>")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lth_sketch import named, pruning, validation
+from lth_sketch.checkpoints.layers import reparametrised
+from lth_sketch.checkpoints.patterns import left_out
+from lth_sketch.checkpoints.sharing import repeats, shared
 from lth_sketch.validation import Array
 
 Arrays = dict[str, Array]
@@ -16,7 +18,7 @@ Arrays = dict[str, Array]
 SCORES = ("magnitude", "random")
 
 
-def prunable(arrays: Mapping[str, Array], *, skip: Sequence[str] = ()) -> Arrays:
+def prunable(arrays: Mapping[str, Array], *, skip: str | Sequence[str] = ()) -> Arrays:
     """Return the weights that are pruned: arrays of two axes or more.
 
     Vectors (biases, normalisation) and numbers stay out. A file does not tell an embedding from a
@@ -26,8 +28,8 @@ def prunable(arrays: Mapping[str, Array], *, skip: Sequence[str] = ()) -> Arrays
     ----------
     arrays : mapping from name to array
         A checkpoint.
-    skip : sequence of str
-        Patterns as of a shell, for instance ``"*embed*"``.
+    skip : str or sequence of str
+        Patterns as of a shell, or names, for instance ``"*embed*"``; each must match a name.
 
     Returns
     -------
@@ -39,41 +41,40 @@ def prunable(arrays: Mapping[str, Array], *, skip: Sequence[str] = ()) -> Arrays
     TypeError
         If such an array holds integers or other things that are no weights.
     ValueError
-        If none is left, one is pruned already, two share their memory, or an entry is not finite.
+        If none is left, one is pruned or parametrised already, two have an entry in common (views,
+        transposes, slices), a pattern of `skip` matches nothing, or an entry is not finite.
 
     Examples
     --------
     >>> list(prunable({"fc.weight": np.ones((2, 3)), "fc.bias": np.ones(2)}))
     ['fc.weight']
     """
+    dropped = left_out(arrays, skip)
+    kept = {name: array for name, array in arrays.items() if name not in dropped}
     found: Arrays = {}
-    owners: dict[int, str] = {}
-    for name, array in arrays.items():
-        if array.ndim < 2 or array.size == 0 or any(fnmatch.fnmatch(name, p) for p in skip):
+    for name, array in kept.items():
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name} must be a numpy array; got {type(array).__name__}")
+        if array.ndim < 2 or array.size == 0:
             continue
+        layer = reparametrised(name, arrays)
+        if layer is not None:
+            raise ValueError(f"{name} belongs to {layer} and save again")
         if array.dtype.kind != "f":
             raise TypeError(
                 f"{name} must hold floating-point numbers to be pruned; got dtype {array.dtype}: "
                 f"convert it, or leave it out (--skip {name!r})"
             )
-        if name.endswith("_mask") or name.endswith("_orig"):
-            raise ValueError(
-                f"{name} belongs to a pruned layer; call torch.nn.utils.prune.remove on the layers "
-                "and save again"
-            )
-        first = owners.setdefault(array.__array_interface__["data"][0], name)
-        if first != name:
-            raise ValueError(
-                f"{first} and {name} share one parameter; a mask for one would untie them: leave "
-                f"one out (--skip {name!r})"
-            )
-        found[name] = validation.array(name, array, ndim=tuple(range(2, array.ndim + 1)))
+        found[name] = array
+    _refuse_shared(found, kept)
     if not found:
         raise ValueError(
-            f"there are no prunable weights among {', '.join(arrays) or 'no arrays'}: weights have "
-            "two axes or more"
+            f"there are no prunable weights among {_listed(kept)}: weights have two axes or more"
         )
-    return found
+    return {
+        name: validation.array(name, array, ndim=tuple(range(2, array.ndim + 1)))
+        for name, array in found.items()
+    }
 
 
 def masks(
@@ -81,7 +82,7 @@ def masks(
     density: float,
     *,
     score: str = "magnitude",
-    skip: Sequence[str] = (),
+    skip: str | Sequence[str] = (),
     rng: np.random.Generator | int | None = None,
     **options: Any,
 ) -> Arrays:
@@ -95,7 +96,7 @@ def masks(
         Share of the prunable weights that is kept, in (0, 1].
     score : {"magnitude", "random"}
         What a weight's size tells, or nothing: other scores need the network.
-    skip : sequence of str
+    skip : str or sequence of str
         As in `prunable`.
     rng : Generator, int or None
         Source of randomness.
@@ -118,6 +119,7 @@ def masks(
     {'fc.weight': array([[ True, False]])}
     """
     validation.choice("score", score, SCORES)
+    validation.share("density", density)
     generator = validation.generator(rng)
     weights = prunable(arrays, skip=skip)
     if score == "magnitude":
@@ -130,3 +132,25 @@ def masks(
     found = named.select(scores, density, rng=generator, **options)
     kind = np.bool_ if options.get("binary", True) else np.float32
     return {name: mask.astype(kind) for name, mask in found.items()}
+
+
+def _refuse_shared(found: Arrays, kept: Arrays) -> None:
+    """Refuse weights of which a mask would untie entries that are one."""
+    for name, array in found.items():
+        if repeats(array):
+            raise ValueError(
+                f"{name} holds entries that share one place in memory (an expanded tensor); a mask "
+                f"would untie them: save a copy (.clone()), or leave it out (--skip {name!r})"
+            )
+    pair = shared(kept, found)
+    if pair is not None:
+        raise ValueError(
+            f"{pair[0]} and {pair[1]} share one parameter; a mask for one would untie them: leave "
+            f"one out (--skip {pair[1]!r})"
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 12} more" if len(listed) > 12 else ""
+    return ", ".join(listed[:12]) + more or "no arrays"

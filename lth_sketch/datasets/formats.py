@@ -24,8 +24,8 @@ IDX_SIDES = (28, 28)
 CIFAR_PIXELS = 3 * 32 * 32
 
 IDX_FILES = {
-    "train": "train-images-idx3-ubyte and train-labels-idx1-ubyte (each may end in .gz)",
-    "test": "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (each may end in .gz)",
+    "train": "train-images-idx3-ubyte and train-labels-idx1-ubyte (or .idx, or with .gz)",
+    "test": "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (or .idx, or with .gz)",
 }
 CIFAR_FILES = {
     "train": "cifar-10-batches-bin/data_batch_1.bin to 5 or cifar-10-batches-py/data_batch_1 to 5",
@@ -34,11 +34,17 @@ CIFAR_FILES = {
 
 
 def find_idx(folder: Path, split: str) -> list[Path]:
-    """Return those of the split's images and labels that exist, as they are before gzipped."""
+    """Return those of the split's images and labels that exist, as they are before gzipped.
+
+    Both spellings are in use, ``train-images-idx3-ubyte`` (the original) before
+    ``train-images.idx3-ubyte``.
+    """
     prefix = {"train": "train", "test": "t10k"}[split]
     found = []
-    for stem in (f"{prefix}-images-idx3-ubyte", f"{prefix}-labels-idx1-ubyte"):
-        found += [path for path in (folder / stem, folder / f"{stem}.gz") if path.is_file()][:1]
+    for part, axes in (("images", 3), ("labels", 1)):
+        stems = [f"{prefix}-{part}{mark}idx{axes}-ubyte" for mark in "-."]
+        names = [f"{stem}{end}" for end in ("", ".gz") for stem in stems]
+        found += [folder / name for name in names if (folder / name).is_file()][:1]
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch import validation
+from lth_sketch import extras, validation
 from lth_sketch.datasets import formats
 from lth_sketch.datasets.formats import CLASSES, Bytes
 from lth_sketch.validation import Array
@@ -305,9 +305,7 @@ def _sklearn_datasets(what: str) -> Any:
     try:
         import sklearn.datasets
     except ImportError as error:
-        raise ImportError(
-            f'{what} needs scikit-learn, which is not installed: pip install "lth_sketch[figures]"'
-        ) from error
+        raise extras.missing(what, "figures") from error
     return sklearn.datasets
 
 

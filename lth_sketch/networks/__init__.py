@@ -11,6 +11,13 @@ embeddings and recurrent cells keep all their parameters, as in the papers of SN
 SynFlow. A weight that two layers share is refused: ``torch.nn.utils.prune`` would untie it.
 """
 
+from lth_sketch import extras
+
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise extras.missing("lth_sketch.networks", "networks") from error
+
 from lth_sketch.named import Kept, kept, select
 from lth_sketch.networks.masking import apply, find, prune, scores
 from lth_sketch.networks.saliency import grasp, magnitude, random, sketch, snip, source

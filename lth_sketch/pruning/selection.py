@@ -353,9 +353,7 @@ def _problem(
 
 def _kept(density: float, d: int, floor: int, count: int) -> int:
     """Return the number of entries that a density keeps of d."""
-    share = validation.number("density", density)
-    if not 0.0 < share <= 1.0:
-        raise ValueError(f"density must lie in (0, 1], a share of the entries; got {share!r}")
+    share = validation.share("density", density)
     kept = math.floor(share * d + 0.5)
     if kept == 0:
         raise ValueError(f"density = {share} keeps none of {d} entries; raise it to {1 / d:.3g}")

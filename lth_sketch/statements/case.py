@@ -70,22 +70,39 @@ class Case:
         return np.random.default_rng([self.seed, *purpose])
 
     def squared_errors(
-        self, p: Floats | None = None, *, design: str = "multinomial", s: int | None = None
+        self,
+        p: Floats | None = None,
+        *,
+        design: str = "multinomial",
+        s: int | None = None,
+        product: Product | None = None,
+        purpose: int = 1,
     ) -> Floats:
-        """Simulate `trials` masks of the case's product; kept, so that statements share them."""
+        """Simulate masks of the case's product, or another; kept, so that statements share them.
+
+        Another product has a `purpose` of its own, which seeds its masks.
+        """
         p = self.p if p is None else p
         s = self.s if s is None else s
-        key = (design, s, p.tobytes())
+        key = (design, s, p.tobytes(), purpose)
         if key not in self._errors:
-            # Sizes above the usual one cost more a trial, and quantiles need fewer of them.
-            trials = self.trials if s <= self.s else min(self.trials, QUANTILE_TRIALS)
             self._errors[key] = montecarlo.squared_errors(
-                self.product, p, s, trials=trials, design=design, rng=self.rng(1)
+                self.product if product is None else product,
+                p,
+                s,
+                trials=self.trials_of(s),
+                design=design,
+                rng=self.rng(purpose),
             )
         return self._errors[key]
 
+    def trials_of(self, s: int) -> int:
+        """Return the number of masks that are simulated at a size."""
+        # Sizes above the usual one cost more a trial, and quantiles need fewer of them.
+        return self.trials if s <= self.s else min(self.trials, QUANTILE_TRIALS)
+
     @cached_property
-    def _errors(self) -> dict[tuple[str, int, bytes], Floats]:
+    def _errors(self) -> dict[tuple[str, int, bytes, int], Floats]:
         return {}
 
     @cached_property

@@ -151,6 +151,7 @@ SKETCHING = (
         COMMON,
         (FIXED_SIZE,),
         figure="designs",
+        design="systematic",
     ),
     Statement(
         "S5",
@@ -161,6 +162,7 @@ SKETCHING = (
         COMMON,
         (FIXED_SIZE, Assumption("s >= 4: fourth moments exist", lambda case: case.s >= 4)),
         figure="designs",
+        design="priority",
     ),
     Statement(
         "S6",
@@ -181,6 +183,7 @@ SKETCHING = (
             _dense_mean(method),
             ("standardised",),
             figure="designs",
+            design=method,
         )
         for method, moment in (
             ("gaussian", moments.gaussian),

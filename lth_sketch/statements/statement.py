@@ -53,6 +53,8 @@ class Statement:
         ``trivial(case)``: what the empty mask attains; a bound above it is called vacuous.
     figure : str or None
         Name of the figure that shows it.
+    design : str or None
+        Which design or sketch it is about, where statements of one label differ by it.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Statement:
     assumptions: tuple[Assumption, ...] = ()
     trivial: Value | None = None
     figure: str | None = None
+    design: str | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -8,7 +8,6 @@ from lth_sketch import (
     bounds,
     intervals,
     moments,
-    montecarlo,
     probabilities,
     regression,
     sampling,
@@ -45,9 +44,7 @@ def _price_limit(case: Case) -> float:
 
 def _worst_mean(case: Case, risk: float) -> Interval:
     _, p, X = bounds.minimax(case.start)
-    found = montecarlo.squared_errors(
-        Product(X, case.start), p, case.s, trials=case.trials, rng=case.rng(7)
-    )
+    found = case.squared_errors(p, product=Product(X, case.start), purpose=7)
     return intervals.mean(found, risk)
 
 

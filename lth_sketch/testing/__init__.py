@@ -18,6 +18,13 @@ import scipy.optimize
 import scipy.sparse
 import scipy.special  # noqa: F401
 
+from lth_sketch import extras
+
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ModuleNotFoundError as error:
+    raise extras.missing("lth_sketch.testing", "testing") from error
+
 from lth_sketch.testing.checks import Worst, assert_bound, assert_expectation, worst_case
 from lth_sketch.testing.laws import enumerate_masks, squared_errors
 from lth_sketch.testing.regression import LeastSquares, masks, problems
