@@ -3,6 +3,12 @@
 One noun, `Product`; one verb, to draw a mask. ``moments`` holds what its error is on average,
 ``bounds`` what it is at most, ``montecarlo`` what it is when measured. The strategies of
 ``lth_sketch.testing`` are imported by name; they need Hypothesis.
+
+The same seed gives the same bits for any number of threads, ours or those of BLAS: in draws, masks,
+norms, the value of a `Product`, `sketches.multiply` and `scale`. Where LAPACK factors a matrix
+(`regression`, `Product.factor` and what reads it, eigenvalues in `bounds`, leverage scores) another
+number of threads of BLAS may show in the last digits; set OPENBLAS_NUM_THREADS, or its like, where
+that matters.
 """
 
 from lth_sketch import (

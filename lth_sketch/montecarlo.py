@@ -55,7 +55,7 @@ def squared_errors(
         How masks are drawn, see `sampling.draw`. A squared error of "priority" has a finite
         variance only for s >= 4 (S5).
     rng : Generator, int or None
-        Source of randomness. The same seed gives the same bits for any number of threads.
+        Source of randomness. The same seed gives the same bits for any `n_jobs`.
     n_jobs : int or None
         Threads; by default as many as there are processors.
 

@@ -11,6 +11,7 @@ import scipy
 
 from lth_sketch import validation
 from lth_sketch.parallel.norms import column_squares
+from lth_sketch.parallel.products import matmul
 from lth_sketch.validation import Array, Floats
 
 # The largest number of float64 entries of a factor C of S0: 2 GiB.
@@ -174,10 +175,10 @@ class Product:
         if scipy.sparse.issparse(A):
             return np.asarray(A.astype(np.float64) @ B)
         if A.dtype == np.float64:
-            return np.asarray(A @ B)
+            return np.asarray(matmul(A, B))
         out = np.empty((self.q, self.r))
         for start in range(0, self.q, CHUNK):
-            out[start : start + CHUNK] = A[start : start + CHUNK].astype(np.float64) @ B
+            out[start : start + CHUNK] = matmul(A[start : start + CHUNK].astype(np.float64), B)
         return out
 
     @property

@@ -8,6 +8,7 @@ import reference
 import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from lth_sketch import Product
 from lth_sketch import product as module
@@ -167,3 +168,16 @@ def test_squared_errors_of_testing_are_the_definition():
     np.testing.assert_allclose(
         squared_errors(Product(A, B), [mask]), [reference.squared_error(A, B, mask)], rtol=EXACT
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", [(700, 900, 700), (5000, 300, 300)])
+def test_no_number_of_blas_threads_changes_a_bit_of_the_value(shape, dtype):
+    q, d, r = shape
+    rng = np.random.default_rng(0)
+    A, B = rng.normal(size=(q, d)).astype(dtype), rng.normal(size=(d, r)).astype(dtype)
+    values = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            values.append(Product(A, B).value)
+    assert values[0].tobytes() == values[1].tobytes()
