@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import validation
+from lth_sketch import multigraphs, validation
+from lth_sketch.multigraphs import GraphTable
+from lth_sketch.parallel.products import matmul
 from lth_sketch.product import LARGEST, Product
 from lth_sketch.validation import Floats
 
@@ -53,6 +55,7 @@ class SingleDraw:
             self.R = float((u / self._q).max())
         self.T = max(0.0, self.uncentred - product.norm2 / product.total**2)
         self._kept: dict[str, Any] = {}
+        self._graphs: GraphTable | None = None
 
     @classmethod
     def of(cls, product: Product, p: npt.ArrayLike) -> SingleDraw:
@@ -61,10 +64,10 @@ class SingleDraw:
         Several bounds on one product and one p then share the eigenvalues and the rest.
         """
         law = cls(product, p)
-        kept = product.last_law
+        kept = product.laws.get(cls)
         if isinstance(kept, cls) and np.array_equal(kept.p, law.p):
             return kept
-        product.last_law = law
+        product.laws[cls] = law
         return law
 
     def keep(self, name: str, compute: Callable[[], Any]) -> Any:
@@ -134,6 +137,32 @@ class SingleDraw:
         """``||Sigma||_F^2``."""
         with np.errstate(over="ignore"):
             return float(self.eigenvalues @ self.eigenvalues)
+
+    def graphs(self, order: int, *, exact: bool = False) -> GraphTable:
+        """Return the sums of multigraphs of which centred moments are made (B9); they are kept.
+
+        Raises ValueError if d x d matrices, or with `exact` the time for K4, are out of reach.
+        """
+        d = len(self._q)
+        multigraphs.check_size(d, order, exact)
+        if self._graphs is None or not self._graphs.serves(d, order, exact):
+            self._graphs = self._summed(order, exact)
+        return self._graphs.upto(order)
+
+    def _summed(self, order: int, exact: bool) -> GraphTable:
+        q = self._q
+        # What overflows is infinite, or NaN, in the end: such an order is of no use.
+        with np.errstate(over="ignore", invalid="ignore"):
+            G = matmul(self._centred, self._centred.T)
+            loops = self._squares - float(q @ self._squares)
+            scale = multigraphs.deviation(G, q, loops) or 1.0
+            G /= scale
+            loops /= scale
+
+            def weigh(ends: int, count: int) -> Floats:
+                return np.asarray(q * loops**count)
+
+            return multigraphs.summed(G, weigh, scale, order, exact, "cycle")
 
     def variance(self, s: Floats) -> Floats:
         """``Var ||err||^2`` after s draws: W of B7."""

@@ -628,3 +628,125 @@ def anticipated_moment(X, w0, columns, rate, steps, p, s):
         terms = (np.square(X).sum(axis=0) * w**2 / p).sum()
         total += (terms - np.square(X @ w).sum()) / s
     return total / np.shape(columns)[1]
+
+
+# --- moments of every order: exact rational laws --------------------------------------------------
+
+
+def rational_inclusions(weights, s):
+    """min(1, w_i / tau) with sum s, in fractions."""
+    sure = set()
+    while True:
+        total = sum(w for i, w in enumerate(weights) if i not in sure)
+        pi = [
+            Fraction(1) if i in sure else Fraction((s - len(sure)) * w, total or 1)
+            for i, w in enumerate(weights)
+        ]
+        over = {i for i, x in enumerate(pi) if x >= 1} - sure
+        if not over:
+            return pi
+        sure |= over
+
+
+def rational_law(A, B, weights, s, design):
+    """Every outcome of a draw of integers A (q, d), B (d, r), weights: (||err||^2, probability)."""
+    d = len(weights)
+    H = [
+        [
+            sum(row[i] * row[j] for row in A) * sum(x * y for x, y in zip(B[i], B[j], strict=True))
+            for j in range(d)
+        ]
+        for i in range(d)
+    ]
+    if design == "multinomial":
+        total = sum(weights)
+        live = [i for i in range(d) if weights[i]]
+        for picks in itertools.combinations_with_replacement(live, s):
+            counts = [picks.count(i) for i in range(d)]
+            chance = Fraction(math.factorial(s))
+            for c, w in zip(counts, weights, strict=True):
+                chance *= Fraction(w, total) ** c / math.factorial(c)
+            gaps = [
+                Fraction(c * total, s * w) - 1 if w else Fraction(-1)
+                for c, w in zip(counts, weights, strict=True)
+            ]
+            yield rational_square(H, gaps), chance
+    else:
+        pi = rational_inclusions(weights, s)
+        for kept in itertools.product([0, 1], repeat=d):
+            chance = math.prod((x if k else 1 - x) for k, x in zip(kept, pi, strict=True))
+            if chance:
+                gaps = [1 / x - 1 if k else Fraction(-1) for k, x in zip(kept, pi, strict=True)]
+                yield rational_square(H, gaps), chance
+
+
+def rational_square(H, gaps):
+    """sum H_ij gaps_i gaps_j."""
+    return sum(
+        H[i][j] * gaps[i] * gaps[j] for i in range(len(H)) for j in range(len(H)) if H[i][j]
+    ) + Fraction(0)
+
+
+def rational_moments(law, order):
+    """Mean, E Q^k, E (Q - mean)^k and E |Q - mean|^k for k = 1 .. order, in fractions."""
+    law = list(law)
+    mean = sum(c * q for q, c in law)
+    return (
+        mean,
+        [sum(c * q**k for q, c in law) for k in range(1, order + 1)],
+        [sum(c * (q - mean) ** k for q, c in law) for k in range(1, order + 1)],
+        [sum(c * abs(q - mean) ** k for q, c in law) for k in range(1, order + 1)],
+    )
+
+
+def set_partitions(items):
+    """Every partition of a list into blocks."""
+    if not items:
+        yield []
+        return
+    first, rest = items[0], items[1:]
+    for blocks in set_partitions(rest):
+        yield [[first], *blocks]
+        for i, block in enumerate(blocks):
+            yield [*blocks[:i], [first, *block], *blocks[i + 1 :]]
+
+
+def multigraphs_by_partitions(k):
+    """How often k pairs of places make each multigraph, by every partition of the 2 k places.
+
+    Keys are the edges, each by the names of its ends, named so that they are least; graphs with a
+    vertex of degree one, or with a lone loop, are left out.
+    """
+    found = {}
+    for blocks in set_partitions(list(range(2 * k))):
+        if any(len(block) == 1 for block in blocks):
+            continue
+        if any(len(block) == 2 and block[0] // 2 == block[1] // 2 for block in blocks):
+            continue
+        of = {place: i for i, block in enumerate(blocks) for place in block}
+        edges = [(of[2 * t], of[2 * t + 1]) for t in range(k)]
+        key = least_names(edges, len(blocks))
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+def least_names(edges, n):
+    """The edges of a multigraph with its vertices renamed so that the sorted list is least."""
+    return min(
+        tuple(sorted(tuple(sorted((names[u], names[w]))) for u, w in edges))
+        for names in itertools.permutations(range(n))
+    )
+
+
+def graph_sum(edges, n, G, weights):
+    """Sum over all labels of the vertices, edge by edge; weights(degree) -> one vector."""
+    degree = [sum((u == v) + (w == v) for u, w in edges if u != w) for v in range(n)]
+    loops = [sum(u == w == v for u, w in edges) for v in range(n)]
+    total = 0.0
+    for labels in itertools.product(range(len(G)), repeat=n):
+        value = math.prod(weights(degree[v], loops[v])[label] for v, label in enumerate(labels))
+        for u, w in edges:
+            if u != w:
+                value *= G[labels[u], labels[w]]
+        total += value
+    return total

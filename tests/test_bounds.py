@@ -68,6 +68,9 @@ def test_nearness_is_the_largest_beta():
 def test_sharpest_is_the_least(product, data, s, delta):
     p = data.draw(draws(product))
     each = [TAILS[label](product, p, s, delta) for label in ("B3 sharp", "B4", "B6", "B7")]
+    each.append(bounds.moment(product, p, s, delta))
+    if delta <= 1e-3:
+        each.append(bounds.centred(product, p, s, delta))
     assert bounds.sharpest(product, p, s, delta) == min(each)
 
 

@@ -202,13 +202,6 @@ def test_the_largest_eigenvalue_is_never_below(n):
         assert exact - EXACT <= _steps._largest(A) <= exact * 1.12 + 4 * EXACT
 
 
-def test_bennett_against_its_definition():
-    for y in (1e-14, 1e-8, 1e-3, 1.0, 30.0, 1e6):
-        u = float(_walks.bennett(np.float64(1.0), 1.0, y))
-        h = scipy.integrate.quad(np.log1p, 0.0, u)[0]
-        np.testing.assert_allclose(h, y, rtol=QUADRATURE)
-
-
 def test_the_remainder_increases_and_is_its_integral():
     z = np.concatenate([np.linspace(0, 2, 401), [5.0, 50.0]])
     R = _walks.remainder(z)

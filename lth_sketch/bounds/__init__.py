@@ -6,7 +6,9 @@ are. All are for draws with replacement unless the name says otherwise. A value 
 is vacuous: the empty mask does as well.
 """
 
-from lth_sketch.bounds.designs import poisson_minimax, priority
+from lth_sketch.bounds.best import sharpest
+from lth_sketch.bounds.chebyshev import moment
+from lth_sketch.bounds.designs import poisson_minimax, priority, systematic
 from lth_sketch.bounds.draws import (
     asymptotic_quantile,
     bousquet,
@@ -16,11 +18,11 @@ from lth_sketch.bounds.draws import (
     mcdiarmid,
     nearness,
     radial,
-    sharpest,
 )
 from lth_sketch.bounds.independence import price, price_limit, price_witness
+from lth_sketch.bounds.inverse import draws_needed
 from lth_sketch.bounds.sketches import co_occurring
-from lth_sketch.bounds.spectral_norm import draws_needed, retrained, spectral
+from lth_sketch.bounds.spectral_norm import retrained, spectral
 from lth_sketch.bounds.training import best_alpha, displacement, end_of_training
 from lth_sketch.bounds.two_centres import centred
 from lth_sketch.bounds.unseen_labels import collinearity_price, label_price
@@ -42,6 +44,7 @@ __all__ = [
     "label_price",
     "mcdiarmid",
     "minimax",
+    "moment",
     "nearness",
     "poisson_minimax",
     "price",
@@ -52,6 +55,7 @@ __all__ = [
     "retrained",
     "sharpest",
     "spectral",
+    "systematic",
     "top",
     "worst_case",
 ]

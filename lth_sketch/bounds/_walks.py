@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from lth_sketch.bounds import bennett
 from lth_sketch.bounds._steps import WEIGHTS, Step, Steps
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.tolerances import ROUNDING
@@ -33,19 +34,6 @@ RATES = np.geomspace(0.25, 6.0, 14)
 PASSES, POINTS = 3, 7
 # Terms of the series of `remainder` up to z = 1: the next one is 1e-24.
 TERMS = 20
-
-
-def bennett(v: Floats, m: float, L: float) -> Floats:
-    """Return ``(v / m) h^{-1}(L m^2 / v)`` with ``h(u) = (1 + u) ln(1 + u) - u``.
-
-    It is the deviation that a variance v and steps of at most m allow with risk exp(-L).
-    """
-    y = L * m * m / v
-    # Near the branch point Lambert's W loses digits; there Bernstein's form is as good.
-    bernstein = np.sqrt(2.0 * y) + y / 3.0
-    exact = np.exp(1.0 + np.real(scipy.special.lambertw((y - 1.0) / np.e))) - 1.0
-    found: Floats = v / m * np.where(y < 1e-6, bernstein, np.minimum(exact, bernstein))
-    return found
 
 
 def two_centres(draw: SingleDraw, s: Floats, delta: float) -> Floats:
@@ -90,7 +78,7 @@ def _radial(steps: Steps, b: float, s: Floats, delta: float) -> Floats:
     radius = steps.radius(b)
     harmonic = scipy.special.digamma(s + 1.0) + np.euler_gamma
     v = s * radius.sigma2 + radius.variance / radius.T * harmonic / 4.0
-    D = bennett(v, radius.m, _log_risk(b, delta))
+    D = bennett.excess(v, radius.m, _log_risk(b, delta))
     return reach(b, s * radius.T, 0.0, D)
 
 

@@ -1,4 +1,4 @@
-"""S5 and D4 (d): priority samples, and the Poisson design whose worst case is least."""
+"""S5 and D4 (d): priority and systematic samples, and the minimax Poisson design."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import scipy
 
 from lth_sketch import validation
 from lth_sketch.product import Product
+from lth_sketch.systematic_draw import SystematicDraw
 from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
 
@@ -60,6 +61,50 @@ def priority(product: Product, s: npt.ArrayLike) -> Floats:
     np.divide(off_diagonal, draws - 1.0, out=bound, where=draws > 1)
     bound[draws >= np.count_nonzero(relative)] = 0.0
     return np.asarray(bound * product.total**2)[()]
+
+
+def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -> Floats:
+    """Return the quantile of ``||err||_F`` of a systematic sample, exactly (S5).
+
+    The error has at most d + 1 values, of known probabilities: no inequality is needed.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    p : (d,) array
+        Weights >= 0, normalised here; positive wherever the product's term is not zero.
+    s : int or array of int
+        Numbers of kept entries, at most the number of nonzero `p`.
+    delta : float
+        Risk, in (0, 1).
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        The least number that the error exceeds with probability at most `delta`.
+
+    Raises
+    ------
+    ValueError
+        If `p` would bias the estimate or does not fit, `s` is below 1 or too large, or `delta` is
+        no risk.
+
+    References
+    ----------
+    This project, docs/theory.md, S5.
+
+    Examples
+    --------
+    >>> product = Product([[1.0, -1.0, 1.0, -1.0]], [1.0] * 4)
+    >>> print(systematic(product, [1] * 4, [1, 2], 0.1))
+    [4. 4.]
+    """
+    draws = validation.sizes(s)
+    delta = validation.risk("delta", delta)
+    sizes, where = np.unique(draws, return_inverse=True)
+    found = np.array([SystematicDraw.of(product, p, int(size)).quantile(delta) for size in sizes])
+    return np.asarray(found[where.reshape(draws.shape)] * product.total)[()]
 
 
 def poisson_minimax(w: npt.ArrayLike, s: int, alpha: float = 1.0) -> PoissonMinimax:

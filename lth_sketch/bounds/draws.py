@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import probabilities, quadratic_forms, validation
-from lth_sketch.bounds import _walks
+from lth_sketch.bounds import _walks, bennett
 from lth_sketch.product import Product
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.validation import Floats
@@ -150,7 +150,10 @@ def mcdiarmid(
 
 
 def bousquet(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -> Floats:
-    """Return ``sqrt(V) + sqrt(2 L (sigma2 + 2 M sqrt(V)) / s) + M L / (3 s)`` (B4).
+    """Return ``sqrt(V) + (v / M) h^{-1}(L M^2 / (s v))`` with ``v = sigma2 + 2 M sqrt(V)`` (B4).
+
+    ``h(u) = (1 + u) log(1 + u) - u``. It is below the form that is printed more often,
+    ``sqrt(V) + sqrt(2 L v / s) + M L / (3 s)``.
 
     Parameters
     ----------
@@ -177,7 +180,7 @@ def bousquet(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float)
     --------
     >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
     >>> round(float(bousquet(product, [3, 4], 4, 0.05)), 6)
-    17.907852
+    17.778532
     """
     return _deviation(_bousquet, product, p, s, delta)
 
@@ -187,8 +190,9 @@ def radial(
 ) -> Floats:
     """Return the bound of the radial martingale (B6), usually far below `bousquet`.
 
-    ``sqrt(V) + sqrt(2 L (sigma2 + omega2 H_s / (4 s T)) / s) + M L / (3 s)`` with the harmonic
-    number H_s.
+    ``sqrt(V) + (v / M) h^{-1}(L M^2 / (s v))`` with ``v = sigma2 + omega2 H_s / (4 s T)``, the
+    harmonic number H_s and ``h(u) = (1 + u) log(1 + u) - u``. It is below
+    ``sqrt(V) + sqrt(2 L v / s) + M L / (3 s)``.
 
     Parameters
     ----------
@@ -217,7 +221,7 @@ def radial(
     --------
     >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
     >>> round(float(radial(product, [3, 4], 4, 0.05)), 6)
-    13.986379
+    13.811855
     """
     centres = validation.count("centres", centres)
     if centres > 2:
@@ -257,36 +261,6 @@ def cantelli(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float)
     8.74676
     """
     return _deviation(_cantelli, product, p, s, delta)
-
-
-def sharpest(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) -> Floats:
-    """Return the least of B3 (sharp), B4, B6 and B7.
-
-    All four are fixed functions of the product, so their minimum costs nothing in delta.
-
-    Parameters
-    ----------
-    product : Product
-        The product AB.
-    p : (d,) array
-        Weights >= 0, normalised here; positive wherever the product's term is not zero.
-    s : int or array of int
-        Numbers of draws.
-    delta : float
-        Risk, in (0, 1).
-
-    Returns
-    -------
-    float, or array of the shape of `s`
-        Bound on ``||err||_F`` with probability at least 1 - delta.
-
-    Examples
-    --------
-    >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
-    >>> round(float(sharpest(product, [3, 4], 4, 0.05)), 6)
-    8.74676
-    """
-    return _deviation(_sharpest, product, p, s, delta)
 
 
 def asymptotic_quantile(
@@ -353,7 +327,7 @@ def _bounded_differences(draw: SingleDraw, span: float, s: Floats, delta: float)
 
 def _bousquet(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     spread = draw.sigma2 + 2.0 * draw.M * np.sqrt(draw.T / s)
-    return _bernstein(draw, spread, s, delta)
+    return _bennett(draw, spread, s, delta)
 
 
 def _radial(draw: SingleDraw, s: Floats, delta: float) -> Floats:
@@ -361,27 +335,21 @@ def _radial(draw: SingleDraw, s: Floats, delta: float) -> Floats:
         return np.zeros_like(s)[()]
     harmonic = scipy.special.digamma(s + 1.0) + np.euler_gamma
     spread = draw.sigma2 + draw.omega2 / draw.T * harmonic / (4.0 * s)
-    return _bernstein(draw, spread, s, delta)
+    return _bennett(draw, spread, s, delta)
 
 
 def _two_centres(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     return np.minimum(_radial(draw, s, delta), _walks.two_centres(draw, s, delta) / s)
 
 
-def _bernstein(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Floats:
-    L = -np.log(delta)
-    tail: Floats = np.sqrt(2.0 * L * spread / s) + draw.M * L / (3.0 * s)
-    return np.sqrt(draw.T / s) + tail
+def _bennett(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Floats:
+    tail = bennett.excess(s * spread, draw.M, -float(np.log(delta))) / s
+    return np.asarray(np.sqrt(draw.T / s) + tail)[()]
 
 
 def _cantelli(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     bound: Floats = np.sqrt(draw.T / s + np.sqrt(draw.variance(s) * (1.0 - delta) / delta))
     return bound
-
-
-def _sharpest(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    each = [bound(draw, s, delta) for bound in (_mcdiarmid_sharp, _bousquet, _radial, _cantelli)]
-    return np.asarray(np.min(each, axis=0))[()]
 
 
 def _log_risk(delta: float) -> float:

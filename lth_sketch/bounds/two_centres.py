@@ -52,7 +52,7 @@ def centred(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) 
     >>> round(float(centred(product, [3, 4], 400, 1e-9)), 4)
     2.2938
     >>> round(float(radial(product, [3, 4], 400, 1e-9)), 4)
-    2.7151
+    2.7112
     """
     draws = validation.sizes(s).astype(np.float64)
     delta = validation.risk("delta", delta)

@@ -1,4 +1,4 @@
-"""Exact second moments of systematic and priority samples: sums over all of their outcomes."""
+"""Errors of systematic samples, and second moments of priority samples, over all outcomes."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ def _add(row: Floats, weight: float, total: Floats, lost: Floats) -> None:
 
 
 @compiled
-def systematic(
-    C: Floats, inverse: Floats, first: Integers, order: Integers, lengths: Floats
-) -> float:
-    """Return the mean squared error of a systematic sample over its start (S5).
+def systematic(C: Floats, inverse: Floats, first: Integers, order: Integers, out: Floats) -> None:
+    """Write the error of a systematic sample for each interval of its start (S5).
 
     As the start grows, entries leave the sample one by one, and the next one in line takes the
     place. What came in with a huge weight must leave without a trace: the sum is compensated.
@@ -45,27 +43,29 @@ def systematic(
         How often each entry is in the sample of the least start, 0 or 1.
     order : (k,)
         Entries in the order in which they leave; the last one of all is not among them.
-    lengths : (k + 1,)
-        Length of the interval of starts before each of these events, and after the last.
+    out : (k + 1,)
+        Norm of the error before each of these events, and after the last.
     """
     n, rank = C.shape
     total = np.zeros(rank)
     lost = np.zeros(rank)
     for i in range(n):
         _add(C[i], first[i] * inverse[i] - 1.0, total, lost)
-    mean = 0.0
-    for k in range(len(lengths)):
-        if lengths[k] > 0.0:
-            # The square of a huge weight may overflow where its share of the mean does not.
-            root = np.sqrt(lengths[k])
+    for k in range(len(out)):
+        # The square of a huge weight may overflow where its share of a mean does not.
+        largest = 0.0
+        for j in range(rank):
+            largest = max(largest, abs(total[j] + lost[j]))
+        square = 0.0
+        if largest > 0.0:
             for j in range(rank):
-                gap = root * (total[j] + lost[j])
-                mean += gap * gap
+                part = (total[j] + lost[j]) / largest
+                square += part * part
+        out[k] = largest * np.sqrt(square)
         if k < len(order):
             i = order[k]
             _add(C[i], -inverse[i], total, lost)
             _add(C[i + 1], inverse[i + 1], total, lost)
-    return mean
 
 
 @compiled

@@ -9,6 +9,7 @@ from lth_sketch.moments.draws import distinct, multinomial, optimal, top, varian
 from lth_sketch.moments.end_of_training import anticipated
 from lth_sketch.moments.entries import elementwise, int8
 from lth_sketch.moments.fixed import conditional, hybrid, pivotal
+from lth_sketch.moments.orders import raw
 from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, sparse_signs, srht
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "poisson",
     "priority",
     "rademacher",
+    "raw",
     "sparse_signs",
     "srht",
     "systematic",

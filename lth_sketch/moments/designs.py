@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,8 @@ from lth_sketch.designs import DESIGNS
 from lth_sketch.inclusion import quadrature
 from lth_sketch.kernels import moments as kernels
 from lth_sketch.product import Product
+from lth_sketch.systematic_draw import SystematicDraw
 from lth_sketch.validation import Floats
-
-# Every float64 is a multiple of 1 / UNIT.
-UNIT = 1 << 1074
 
 
 def poisson(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
@@ -166,25 +163,8 @@ def _poisson(product: Product, p: Floats, s: int) -> float:
 
 
 def _systematic(product: Product, p: Floats, s: int) -> float:
-    pi = probabilities.inclusion(p, s, design="systematic")
-    live = np.flatnonzero(pi)
-    pi = pi[live]
-    # In integers, for the length of an interval can be far below the rounding of its ends.
-    steps = [top * (UNIT // bottom) for top, bottom in map(float.as_integer_ratio, pi)]
-    # What rounding leaves goes to the largest that is not sure, unless all of these are nothing.
-    loose = np.where(pi < 1.0, pi, 0.0)
-    largest = int((loose if loose.sum() > 0.5 else pi).argmax())
-    steps[largest] += s * UNIT - sum(steps)
-    ends = list(accumulate(steps))
-    # An entry is in the first sample when a multiple of the unit is in [start, end) of its step. It
-    # may be so twice: a sure one, longer than the unit by rounding.
-    first = np.diff(np.array([(end - 1) // UNIT for end in [0, *ends]]))
-    leaving = sorted((end % UNIT, i) for i, end in enumerate(ends) if end % UNIT)
-    places = [0, *(place for place, _ in leaving), UNIT]
-    lengths = [(b - a) / UNIT for a, b in pairwise(places)]
-    order = np.array([i for _, i in leaving], dtype=np.int64)
-    C = np.ascontiguousarray(product.unit_factor[live])
-    return kernels.systematic(C, 1.0 / pi, first, order, np.array(lengths))
+    law = SystematicDraw.of(product, p, s)
+    return float(np.square(np.sqrt(law.chances) * law.errors).sum())
 
 
 def _priority(product: Product, p: Floats, s: int) -> float:

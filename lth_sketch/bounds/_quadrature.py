@@ -1,0 +1,102 @@
+"""The rules that moments allow: nodes and weights with one node at x (B9 b).
+
+Vectorised over m laws, which are the last axis of moments.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lth_sketch.tolerances import ROUNDING
+from lth_sketch.validation import Floats, Integers
+
+
+class Jacobi(NamedTuple):
+    """Recurrence of the orthonormal polynomials of m laws.
+
+    Attributes
+    ----------
+    diagonal, beside : (n, m) array
+        a_0 .. a_{n-1}, and b_1 .. b_n > 0.
+    values : (m,) array
+        n + 1; where the moments tell that a law has fewer values, up to n, how many it has.
+    """
+
+    diagonal: Floats
+    beside: Floats
+    values: Integers
+
+    def of(self, laws: Integers, n: int | None = None) -> Jacobi:
+        """Return the recurrence of some of the laws, up to n."""
+        return Jacobi(self.diagonal[:n, laws], self.beside[:n, laws], np.asarray(self.values[laws]))
+
+
+def jacobi(moments: Floats) -> Jacobi:
+    """Return the recurrence from moments 0 .. 2 n, by Cholesky's factor of their Hankel matrix.
+
+    Parameters
+    ----------
+    moments : (2 n + 1, m) array
+        Moments of m laws; those of order 0 are one.
+
+    Examples
+    --------
+    The normal law, and two values:
+
+    >>> moments = np.array([[1.0, 0.0, 1.0, 0.0, 3.0], [1.0, 0.0, 1.0, 0.0, 1.0]]).T
+    >>> print(jacobi(moments).beside.T[0].round(6), jacobi(moments).values)
+    [1.       1.414214] [3 2]
+    """
+    n, count = len(moments) // 2, moments.shape[1]
+    R = np.zeros((n + 1, n + 1, count))
+    values = np.full(count, n + 1)
+    for i in range(n + 1):
+        pivot = moments[2 * i] - np.square(R[:i, i]).sum(axis=0)
+        # Where it vanishes, the polynomial of degree i is zero on all values of the law.
+        lost = ~(pivot > ROUNDING * moments[2 * i])
+        values = np.where(lost, np.minimum(values, i), values)
+        R[i, i] = np.sqrt(np.where(lost, 1.0, pivot))
+        for j in range(i + 1, n + 1):
+            R[i, j] = (moments[i + j] - (R[:i, i] * R[:i, j]).sum(axis=0)) / R[i, i]
+    diagonal = np.stack([R[j, j + 1] / R[j, j] for j in range(n)])
+    for j in range(1, n):
+        diagonal[j] -= R[j - 1, j] / R[j - 1, j - 1]
+    beside = np.stack([R[j, j] / R[j - 1, j - 1] for j in range(1, n + 1)])
+    return Jacobi(diagonal, beside, values)
+
+
+def through(rule: Jacobi, x: Floats) -> tuple[Floats, Floats, Integers]:
+    """Return nodes (m, n + 1), weights, and which node is x: the rule of Gauss and Radau.
+
+    The other nodes are the zeros of ``K_n(x, .)``, and the weights ``1 / K_n(v, v)``.
+    """
+    n, count = rule.diagonal.shape
+    before, here = np.zeros(count), np.ones(count)
+    for j in range(n):
+        square = rule.beside[j - 1] ** 2 if j else 0.0
+        before, here = here, (x - rule.diagonal[j]) * here - square * before
+    here = np.where(here == 0.0, np.finfo(np.float64).tiny, here)
+    with np.errstate(over="ignore"):
+        last = x - rule.beside[n - 1] ** 2 * (before / here)
+    last = np.clip(last, -1e300, 1e300)
+    nodes, weights = _decomposed(np.vstack([rule.diagonal, last]), rule.beside)
+    return nodes, weights, np.abs(nodes - x[:, None]).argmin(axis=1)
+
+
+def support(rule: Jacobi, values: int) -> Floats:
+    """Return the values (m, `values`) of laws that have no more than that."""
+    return _decomposed(rule.diagonal[:values], rule.beside[: values - 1])[0]
+
+
+def _decomposed(diagonal: Floats, beside: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues of symmetric tridiagonal matrices, and squares of the vectors' first entries."""
+    size = len(diagonal)
+    T = np.zeros((diagonal.shape[1], size, size))
+    places = np.arange(size)
+    T[:, places, places] = diagonal.T
+    # LAPACK reads the lower triangle alone.
+    T[:, places[1:], places[:-1]] = beside[: size - 1].T
+    nodes, vectors = np.linalg.eigh(T)
+    return nodes, np.square(vectors[:, 0, :])
