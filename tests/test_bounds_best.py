@@ -113,7 +113,7 @@ def test_draws_needed_inverts_it():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"design": "sorted"}, ValueError, "design must be one of conditional, hybrid, multinomial"),
+        ({"design": "sorted"}, ValueError, "design must be one of conditional"),
         ({"delta": 1.0}, ValueError, r"delta must lie in \(0, 1\)"),
         ({"order": 0}, ValueError, "order must be at least 1"),
         ({"order": 7}, ValueError, "order must be at most 6"),
