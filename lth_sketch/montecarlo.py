@@ -13,8 +13,11 @@ from lth_sketch import designs, probabilities, validation
 from lth_sketch.inclusion import checked, hybrid
 from lth_sketch.kernels import errors, fixed
 from lth_sketch.parallel import blockwise
+from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
+
+__all__ = ["Probe", "probe", "quantile_limit", "squared_errors"]
 
 # Trials that share one child Generator. Fixed, so that no number of threads changes a bit.
 BLOCK = 64
