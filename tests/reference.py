@@ -750,3 +750,23 @@ def graph_sum(edges, n, G, weights):
                 value *= G[labels[u], labels[w]]
         total += value
     return total
+
+
+def grouped_law(pi):
+    """Sets kept of one group: systematic, every order of it equally likely, in fractions."""
+    pi = [Fraction(x) for x in pi]
+    law = {}
+    for order in itertools.permutations(range(len(pi))):
+        ends = list(itertools.accumulate(pi[i] for i in order))
+        starts = sorted({Fraction(0), Fraction(1), *(end % 1 for end in ends)})
+        for low, high in itertools.pairwise(starts):
+            middle = (low + high) / 2
+            kept, before = [], Fraction(0)
+            for i, end in zip(order, ends, strict=True):
+                # A point of middle + {0, 1, ..} between the ends of the step.
+                if math.floor(end - middle) > math.floor(before - middle):
+                    kept.append(i)
+                before = end
+            kept = tuple(sorted(kept))
+            law[kept] = law.get(kept, 0) + (high - low) / math.factorial(len(pi))
+    return law

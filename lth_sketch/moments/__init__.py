@@ -10,6 +10,7 @@ from lth_sketch.moments.end_of_training import anticipated
 from lth_sketch.moments.entries import elementwise, int8
 from lth_sketch.moments.fixed import conditional, hybrid, pivotal
 from lth_sketch.moments.orders import raw
+from lth_sketch.moments.patterns import grouped
 from lth_sketch.moments.sketches import countsketch, gaussian, rademacher, sparse_signs, srht
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "distinct",
     "elementwise",
     "gaussian",
+    "grouped",
     "hybrid",
     "int8",
     "multinomial",

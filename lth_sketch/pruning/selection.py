@@ -12,6 +12,7 @@ import scipy
 
 from lth_sketch import designs, probabilities, sampling, validation
 from lth_sketch.pruning.layers import join, layer_name, split
+from lth_sketch.pruning.patterns import patterned
 from lth_sketch.validation import Array, Floats, Integers
 
 SCOPES = ("global", "layer")
@@ -43,36 +44,39 @@ class _Problem(NamedTuple):
 @overload
 def select(
     scores: list[Array] | tuple[Array, ...],
-    density: float,
+    density: float | None = ...,
     *,
     design: str = ...,
     binary: bool = ...,
     scope: str = ...,
     floor: int = ...,
     log: bool = ...,
+    pattern: Any = ...,
     rng: np.random.Generator | int | None = ...,
 ) -> list[Array]: ...
 @overload
 def select(
     scores: npt.ArrayLike,
-    density: float,
+    density: float | None = ...,
     *,
     design: str = ...,
     binary: bool = ...,
     scope: str = ...,
     floor: int = ...,
     log: bool = ...,
+    pattern: Any = ...,
     rng: np.random.Generator | int | None = ...,
 ) -> Array: ...
 def select(
     scores: Any,
-    density: float,
+    density: float | None = None,
     *,
     design: str = "top",
     binary: bool = True,
     scope: str = "global",
     floor: int = 0,
     log: bool = False,
+    pattern: Any = None,
     rng: np.random.Generator | int | None = None,
 ) -> Any:
     """Select a mask from scores: keep the largest, or draw in proportion to the scores.
@@ -85,12 +89,11 @@ def select(
     scores : array, or list of arrays
         Scores of one layer, or one array a layer; of any shape. "top" takes them of either sign, a
         draw only >= 0 (`nonnegative`).
-    density : float
-        Share of the entries that is kept, in (0, 1].
+    density : float or None
+        Share of the entries that is kept, in (0, 1]; None is for a pattern, which has its own.
     design : str
         - "top": the k largest; among equals the first.
-        - "systematic", "priority": k entries at random, see `sampling.draw`.
-        - "pivotal", "conditional": k entries at random as well.
+        - "systematic", "priority", "pivotal", "conditional": k at random, see `sampling.draw`.
         - "poisson": each entry by itself; k on average.
         - "multinomial", "hybrid": draws with replacement. Their number s is picked from two
           neighbours, so that the expected number of distinct entries is k; every nonzero score at
@@ -107,6 +110,9 @@ def select(
     log : bool
         Whether the scores are logarithms, minus infinity for zero (`deep.log_synflow`). A common
         factor, one for all layers, makes the largest score 1.
+    pattern : (int, int) or None
+        (n, M), such as (2, 4): n of every M consecutive entries of a row of each layer, "top" or
+        "systematic" (see `sampling.grouped`), whatever `scope` and `floor`.
     rng : Generator, int or None
         Source of randomness, for all designs but "top".
 
@@ -135,6 +141,8 @@ def select(
     >>> select(layers, 0.5, design="systematic", binary=False, rng=0)
     [array([1.2, 1.5]), array([0., 0.])]
     """
+    if pattern is not None:
+        return patterned(scores, density, pattern, design=design, binary=binary, log=log, rng=rng)
     problem = _problem(scores, density, design, scope, floor, log)
     generator = validation.generator(rng)
     mask = np.zeros(len(problem.scores))
@@ -313,7 +321,7 @@ def _distinct(p: Floats, s: int, design: str) -> float:
 
 
 def _problem(
-    scores: Any, density: float, design: str, scope: str, floor: int, log: bool
+    scores: Any, density: float | None, design: str, scope: str, floor: int, log: bool
 ) -> _Problem:
     record = designs.named(design)
     validation.choice("scope", scope, SCOPES)
@@ -351,7 +359,7 @@ def _problem(
     return _Problem(vector, layers, several, ends, groups)
 
 
-def _kept(density: float, d: int, floor: int, count: int) -> int:
+def _kept(density: float | None, d: int, floor: int, count: int) -> int:
     """Return the number of entries that a density keeps of d."""
     share = validation.share("density", density)
     kept = math.floor(share * d + 0.5)
