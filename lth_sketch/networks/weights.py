@@ -23,6 +23,14 @@ LAYERS = (
     nn.ConvTranspose3d,
 )
 
+# What a layer has whose weight is made of parts, and what makes it plain again.
+REMOVERS = {
+    "weight_u": "torch.nn.utils.remove_spectral_norm(layer)",
+    "weight_g": "torch.nn.utils.remove_weight_norm(layer)",
+    "weight_orig": "torch.nn.utils.prune.remove(layer, 'weight')",
+    "parametrizations": "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')",
+}
+
 Tensors = dict[str, Any]
 
 
@@ -167,10 +175,10 @@ def evaluating(module: nn.Module, *, batch_statistics: bool = False) -> Iterator
 
 
 def _checked(name: str, layer: nn.Module) -> Any:
-    if hasattr(layer, "weight_orig") or hasattr(layer, "parametrizations"):
+    remover = next((undo for part, undo in REMOVERS.items() if hasattr(layer, part)), None)
+    if remover is not None:
         raise ValueError(
-            f"{name} is pruned or parametrised already; make it plain first, with "
-            "torch.nn.utils.prune.remove(layer, 'weight') or parametrize.remove_parametrizations"
+            f"{name} is pruned or parametrised already; make it plain first, with {remover}"
         )
     weight = layer.weight
     if isinstance(weight, nn.UninitializedParameter):

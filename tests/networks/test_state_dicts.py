@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from lth_sketch import checkpoints, cli
+from lth_sketch import checkpoints, cli, networks
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -320,6 +320,8 @@ REMOVERS = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", REMOVERS)
 def test_each_parametrisation_is_told_with_its_remover(tmp_path, kind):
+    with pytest.raises(ValueError, match=rf"pruned or parametrised already.*{REMOVERS[kind]}"):
+        networks.prunable(module(kind))
     state = {f"net.fc.{name}": value for name, value in module(kind).state_dict().items()}
     with pytest.raises(ValueError, match=rf"net\.fc\..* belongs to .*{REMOVERS[kind]}"):
         checkpoints.prunable(checkpoints.read(save(tmp_path / "w.pt", state)))
