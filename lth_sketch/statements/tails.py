@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import scipy
@@ -87,14 +88,14 @@ def _kernel_quantile(case: Case, risk: float) -> Interval:
     return intervals.quantile(found, case.delta, risk)
 
 
-def _bound(label: str, claim: str, value: Value) -> Statement:
+def _bound(label: str, claim: str, value: Value, products: tuple[str, ...] = PRODUCTS) -> Statement:
     return Statement(
         label,
         f"with probability 1 - delta, ||err|| <= {claim}",
         "bound",
         value,
         _quantile,
-        PRODUCTS,
+        products,
         trivial=empty_mask,
         figure="initialization_error",
     )
@@ -120,6 +121,17 @@ TAILS = (
         "B6",
         "sqrt(V) + sqrt(2 L (sigma2 + omega2 H_s / (4 s T)) / s) + M L / (3 s)",
         _tail(bounds.radial),
+    ),
+    _bound(
+        "B6'",
+        "the least over b of ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / (2 b s)",
+        _tail(partial(bounds.radial, centres=2)),
+    ),
+    _bound(
+        "B10",
+        "two centres, exact fourth moments: the least t / s that form S allows",
+        _tail(bounds.centred),
+        ("initial", "coherent"),
     ),
     _bound("B7", "sqrt(V + sqrt(W (1 - delta) / delta))", _tail(bounds.cantelli)),
     Statement(
