@@ -15,14 +15,14 @@ from figures import panels
 from figures.panels import DRAWS, Look
 from figures.reduced import initial, reduced
 from figures.tables import Table, distinct, rows, select
-from lth_sketch import Product, bounds, moments, montecarlo, probabilities
+from lth_sketch import Product, bounds, moments, montecarlo, probabilities, sampling
 from lth_sketch.datasets import Dataset
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats
 
 NAME = "end_of_training"
 TITLE = "What the mask found at initialization costs along the training"
-SHOWS = ("E1", "E3")
+SHOWS = ("E1", "E3", "E6", "E7", "D5", "P1")
 CAPTION = (
     "Error ||X (m w(t)) - X w(t)|| of the masked model over ||X w(t)||. The mask m has 4d draws "
     "with replacement whose probabilities look at w0 only (Gaussian, variance 1/d); the dense "
@@ -37,8 +37,15 @@ CAPTION = (
     "nothing. The bound E3 for the defensive draw is close at first and vacuous at the end: it "
     "allows for a move of the weights in the worst direction, while on images the last and longest "
     "part of the way is along pixels that hardly contribute. With ||Delta|| from its table, "
-    "without training, it is looser still. In the shaded region a bound says nothing. The note in "
-    "the panel compares it with the exact error at the end, at the alpha for which it is best."
+    "without training, it is looser still. The anticipated draw (E6) knows the features and the "
+    "length of the training, and no label: at the end it is the lowest of those that can be drawn "
+    "beforehand (D5: the uniform draw is next), near the one that has seen w(t), which nobody has "
+    "at initialization (E7). The dotted line of its colour is its exact mean over independent "
+    "labels, which fit the features less than real ones and move the weights less. Early in "
+    "training the defensive draw is as good. Crosses: one anticipated mask each, its error limited "
+    "with probability 95% by 32 random probes (P1). In the shaded region a bound says nothing. The "
+    "note in the panel compares E3 with the exact error at the end, at the alpha for which it is "
+    "best."
 )
 SIZES = {
     "smoke": {"trials": 200, "points": 25, "work": 10**8},
@@ -57,8 +64,14 @@ Found = dict[tuple[str, str, int], tuple[Floats, list[float]]]
 
 DEFENSIVE = Look("defensive", panels.PURPLE, panels.DASHDOT, "D")
 FOLLOWED = {name: DRAWS[name] for name in ("optimal", "data-free", "uniform")} | {
-    "defensive": DEFENSIVE
+    "defensive": DEFENSIVE,
+    "anticipated": Look("anticipated (E6)", panels.GREEN, "-", "P"),
 }
+# Not followed by masks: a mean over labels, and a draw that cannot be made at initialization.
+OVER_LABELS = Look("anticipated, mean over labels (E6)", panels.GREEN, panels.DOTTED)
+SEEN = Look("the draw that has seen w(t)", panels.GREY, panels.DASHDOTDOT)
+PROBED = Look("limit on one anticipated mask, by probes (P1)", panels.BLACK, "", "x")
+PROBES, DELTA = 32, 0.05
 BOUNDS = {
     "E3": Look("E3 for the defensive draw", panels.BLACK),
     "E3 best": Look("E3, the best alpha at each time", panels.GREY, panels.LONG),
@@ -87,11 +100,25 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         known = bounds.displacement(rotated.R, y - rotated.R @ start, time=times * unit)
         found = _bounds(products, trained, known, times, s)
         seen = _measured(len(times))
-        for draw, p in _draws(products[0], start).items():
-            exact = [_relative(moments.multinomial(product, p, s), product) for product in products]
+        # What is known of the labels beforehand: how often one of them is one.
+        labels = {"labels": 1.0 / rotated.C.shape[1], "time": times * unit}
+        ahead = probabilities.anticipated(rotated.R, start, **labels)
+        mean = moments.anticipated(rotated.R, ahead, s, start, **labels)
+        found["E6", "anticipated", 0] = (times, list(map(_relative, mean, products)))
+        found["E1", "seen", 0] = (
+            times,
+            [_relative(moments.optimal(product, s), product) for product in products],
+        )
+        probed = [_probed(products[i], ahead[i], s, rng) for i in seen]
+        found["P1", "anticipated", PROBES] = (times[seen], probed)
+        for draw, p in _draws(products[0], start, ahead).items():
+            exact = [
+                _relative(moments.multinomial(product, row, s), product)
+                for product, row in zip(products, p, strict=True)
+            ]
             found["E1", draw, 0] = (times, exact)
             errors = [
-                montecarlo.squared_errors(products[i], p, s, trials=trials, rng=rng).mean()
+                montecarlo.squared_errors(products[i], p[i], s, trials=trials, rng=rng).mean()
                 for i in seen
             ]
             value = [_relative(error, products[i]) for error, i in zip(errors, seen, strict=True)]
@@ -114,12 +141,23 @@ def _measured(count: int) -> list[int]:
     return sorted({0, *np.linspace(1, count - 2, 6).astype(int)[1:-1].tolist(), count - 1})
 
 
-def _draws(product0: Product, w0: Floats) -> dict[str, Floats]:
-    return {
+def _probed(product: Product, p: Floats, s: int, rng: np.random.Generator) -> float:
+    """Return the limit on the error of one mask that random probes give."""
+    mask = sampling.mask(p, s, rng=rng)
+    found = montecarlo.probe(product.A, product.B, mask=mask, probes=PROBES, delta=DELTA, rng=rng)
+    return _relative(found.limit**2, product)
+
+
+def _draws(product0: Product, w0: Floats, ahead: Floats) -> dict[str, Floats]:
+    """Return probabilities (times, d) of the draws that can be made at initialization."""
+    fixed = {
         "optimal": probabilities.optimal(product0),
         "data-free": probabilities.data_free(w0),
         "defensive": probabilities.defensive(product0, ALPHA),
         "uniform": probabilities.uniform(product0.d),
+    }
+    return {name: np.broadcast_to(p, ahead.shape) for name, p in fixed.items()} | {
+        "anticipated": ahead
     }
 
 
@@ -170,7 +208,9 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         panels.key(Look("measured", panels.GREY, "", "o")),
     ]
     panels.legend_below(axes[-1, 0], [*map(panels.key, FOLLOWED.values()), *grey])
-    panels.legend_below(axes[-1, 1], [*map(panels.key, BOUNDS.values())], columns=1)
+    panels.legend_below(
+        axes[-1, 1], [*map(panels.key, (OVER_LABELS, SEEN, PROBED, *BOUNDS.values()))], columns=1
+    )
 
 
 def _draw_one(axes: Axes, part: Table) -> None:
@@ -187,6 +227,13 @@ def _draw_one(axes: Axes, part: Table) -> None:
         panels.line(axes, place(exact["time"]), exact["value"], look)
         panels.markers(axes, place(measured["time"]), measured["value"], look)
         seen.append(exact["value"])
+    for quantity, name, look in (("E6", "anticipated", OVER_LABELS), ("E1", "seen", SEEN)):
+        extra = select(part, draw=name, quantity=quantity)
+        panels.line(axes, place(extra["time"]), extra["value"], look)
+        # Room for the note below the lowest line.
+        seen.append(extra["value"] / 1.6)
+    probed = select(part, quantity="P1")
+    panels.markers(axes, place(probed["time"]), probed["value"], PROBED)
     for name, look in BOUNDS.items():
         bound = select(part, quantity=name)
         panels.line(axes, place(bound["time"]), bound["value"], look)

@@ -18,7 +18,7 @@ from lth_sketch.validation import Floats, Integers
 
 NAME = "initialization_error"
 TITLE = "What a mask costs at initialization"
-SHOWS = ("S0", "S1", "S2", "S3", "S6", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "A1")
+SHOWS = ("S0", "S1", "S2", "S3", "S6", "B1", "B2", "B3", "B4", "B6", "B7", "B8", "B10", "A1")
 CAPTION = (
     "Error ||X (m w0) - X w0|| of the masked linear model at initialization over ||X w0||, the "
     "error of the empty mask, against the expected kept fraction, for one initialization on raw "
@@ -116,6 +116,7 @@ def _bounds(product: Product, s: Integers, trials: int, rng: np.random.Generator
         "B4": bounds.bousquet(product, p, s, DELTA),
         "B6": bounds.radial(product, p, s, DELTA),
         "B7": bounds.cantelli(product, p, s, DELTA),
+        "B10": bounds.centred(product, p, s, DELTA),
         "A1": bounds.asymptotic_quantile(product, p, s, DELTA),
         "B8": montecarlo.quantile_limit(product, p, s, DELTA, trials=trials, rng=rng),
     }

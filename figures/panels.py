@@ -67,6 +67,7 @@ STATEMENTS = {
     "B4": Look("B4, Bousquet", GREEN, DASHDOT),
     "B6": Look("B6, radial martingale", RED, LONG),
     "B7": Look("B7, fourth moment", BLACK, "-"),
+    "B10": Look("B10, two centres", PURPLE, DASHDOTDOT),
     "A1": Look("A1, limit law: no bound", BLACK, DOTTED),
     "B8": Look("B8, by simulation", BLACK, "", "x"),
 }

@@ -95,6 +95,13 @@ def test_times_share_one_factorisation_and_come_first():
         alone = moments.anticipated(X, [1, 1, 2], [1, 2, 5], w0, time=times[i, j])
         np.testing.assert_allclose(exact[i, j], alone, rtol=EXACT)
     assert isinstance(moments.anticipated(X, [1, 1, 2], 3, w0), float)
+    # Each time with its own draw.
+    own = moments.anticipated(X, p, [1, 2, 5], w0, time=times)
+    assert (own <= exact).all()
+    alone = moments.anticipated(X, p[1, 0], [1, 2, 5], w0, time=2.0)
+    np.testing.assert_allclose(own[1, 0], alone, rtol=EXACT)
+    with pytest.raises(ValueError, match=r"p must have shape \(3,\) or \(2, 2, 3\); got"):
+        moments.anticipated(X, p[:1], 1, w0, time=times)
 
 
 def test_at_the_start_it_is_the_optimal_draw():

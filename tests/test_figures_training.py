@@ -56,6 +56,23 @@ def test_measured_points_lie_on_the_exact_curve(data, flow, outputs):
         "defensive": probabilities.defensive(start, 0.5),
         "uniform": np.ones(64),
     }
+    labels = {"labels": 0.1, "time": [0.0, np.inf]}
+    ahead = probabilities.anticipated(data.X, w0, **labels)
+    over = moments.anticipated(data.X, ahead, 256, w0, **labels)
+    for time, product, p, square in zip(
+        (0.0, np.inf), (start, Product(data.X, end)), ahead, over, strict=True
+    ):
+        part = {"outputs": outputs, "quantity": "E6", "draw": "anticipated"}
+        rows = select(flow, **part)
+        found = rows["value"][rows["time"] == time]
+        np.testing.assert_allclose(found, relative(product, square), rtol=tolerances.QUADRATURE)
+        part |= {"quantity": "E1"}
+        rows = select(flow, **part)
+        found = rows["value"][rows["time"] == time]
+        exact = relative(product, moments.multinomial(product, p, 256))
+        np.testing.assert_allclose(found, exact, rtol=tolerances.QUADRATURE)
+        seen = select(flow, **part | {"draw": "seen"})
+        assert (seen["value"][seen["time"] == time] <= found * (1 + tolerances.ROUNDING)).all()
     for time, product in ((0.0, start), (np.inf, Product(data.X, end))):
         for name, p in draws.items():
             part = [row for row in flow if (row["outputs"], row["time"]) == (outputs, time)]

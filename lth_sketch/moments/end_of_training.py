@@ -33,8 +33,9 @@ def anticipated(
     ----------
     X : (n, d) array or CSR/CSC matrix
         Data, samples in rows.
-    p : (d,) array
-        Weights >= 0, normalised here; positive wherever a trained weight may be.
+    p : (d,) array, or (..., d) array
+        Weights >= 0, normalised here; positive wherever a trained weight may be. One draw, or one
+        for each of the times, steps or penalties.
     s : int or array of int
         Numbers of draws.
     w0, kind, labels, outputs, time, rate, steps, penalty
@@ -67,9 +68,21 @@ def anticipated(
         X, w0, kind, labels, outputs, time=time, rate=rate, steps=steps, penalty=penalty
     )
     terms = found.terms
-    # A feature that is live at any of the times needs a positive probability.
-    chances = validation.covering(p, terms.reshape(-1, terms.shape[-1]).max(axis=0))
-    live = chances > 0
-    uncentred = (terms[..., live] * (terms[..., live] / chances[live])).sum(axis=-1)
+    rows = terms.reshape(-1, terms.shape[-1])
+    if np.ndim(p) > 1:
+        each = validation.array("p", p, ndim=terms.ndim)
+        if each.shape != terms.shape:
+            raise ValueError(
+                f"p must have shape {terms.shape[-1:]} or {terms.shape}; got {each.shape}"
+            )
+        draw_rows = each.reshape(rows.shape)
+        chances = np.array(
+            [validation.covering(*pair) for pair in zip(draw_rows, rows, strict=True)]
+        )
+    else:
+        # A feature that is live at any of the times needs a positive probability.
+        chances = validation.covering(p, rows.max(axis=0))[None]
+    shares = np.divide(rows, chances, out=np.zeros_like(rows), where=chances > 0)
+    uncentred = (rows * shares).sum(axis=-1).reshape(found.fitted.shape)
     excess = np.maximum(uncentred - found.fitted, 0.0)
     return np.asarray(excess.reshape(excess.shape + (1,) * draws.ndim) / draws)[()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lth_sketch import bounds, intervals, moments, montecarlo, probabilities, regression, sampling
@@ -105,6 +107,7 @@ ANTICIPATED = (
         lambda case: float(bounds.label_price(1)),
         _price_of_labels,
         ("thumbnail",),
+        trivial=lambda case: math.inf,
         figure="end_of_training",
     ),
     Statement(
@@ -123,5 +126,7 @@ ANTICIPATED = (
         lambda case: RISK,
         _probe_failures,
         ("thumbnail",),
+        trivial=lambda case: 1.0,
+        figure="end_of_training",
     ),
 )

@@ -123,8 +123,8 @@ TAILS = (
         _tail(bounds.radial),
     ),
     _bound(
-        "B6'",
-        "the least over b of ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / (2 b s)",
+        "B6",
+        "two centres: the least over b of ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / 2bs",
         _tail(partial(bounds.radial, centres=2)),
     ),
     _bound(
