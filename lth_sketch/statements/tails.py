@@ -124,7 +124,7 @@ TAILS = (
     ),
     _bound(
         "B6",
-        "two centres: the least over b of ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / 2bs",
+        "least ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / 2bs (two centres)",
         _tail(partial(bounds.radial, centres=2)),
     ),
     _bound(
