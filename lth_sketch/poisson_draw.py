@@ -9,10 +9,11 @@ from lth_sketch import multigraphs, probabilities, validation
 from lth_sketch.multigraphs import GraphTable
 from lth_sketch.parallel.products import matmul
 from lth_sketch.product import Product
+from lth_sketch.recent import Law, recent
 from lth_sketch.validation import Floats
 
 
-class PoissonDraw:
+class PoissonDraw(Law):
     """Independent inclusions of one expected size: ``xi_i = m_i - 1`` of mean zero.
 
     Parameters
@@ -44,12 +45,9 @@ class PoissonDraw:
 
     @classmethod
     def of(cls, product: Product, p: npt.ArrayLike, s: int) -> PoissonDraw:
-        """Return the law, kept with the product until another `p` or `s` is asked for."""
+        """Return the law; it shares what was computed for the last one of this `p` and `s`."""
         weights = validation.covering(p, product.term_norms)
-        kept = product.laws.get(cls)
-        if not (isinstance(kept, cls) and kept.s == s and np.array_equal(kept.p, weights)):
-            kept = product.laws[cls] = cls(product, weights, s)
-        return kept
+        return recent(cls, product, weights, s, lambda: cls(product, weights, s))
 
     def graphs(self, order: int, *, exact: bool = False) -> GraphTable:
         """Return the sums of multigraphs that are the cumulants of ``||err||^2`` (B9), kept here.

@@ -73,8 +73,6 @@ class Product:
         self.row_norms: Floats = np.sqrt(_checked("B", self._rows.T, rows))
         self.term_norms: Floats = self.column_norms * self.row_norms
         self.total = float(self.term_norms.sum())
-        # The law of each kind of draw that was asked for last, see single_draw.SingleDraw.of.
-        self.laws: dict[type, object] = {}
         if self.total == 0.0:
             raise ValueError(
                 "A and B give a product of zeros (every term A[:, i] B[i] is zero): there is "

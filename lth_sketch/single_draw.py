@@ -14,6 +14,7 @@ from lth_sketch import multigraphs, validation
 from lth_sketch.multigraphs import GraphTable
 from lth_sketch.parallel.products import matmul
 from lth_sketch.product import LARGEST, Product
+from lth_sketch.recent import Law, recent
 from lth_sketch.validation import Floats
 
 # Multiplications spent at most on the exact diameter D before a bound on it is taken.
@@ -22,7 +23,7 @@ DIAMETER_WORK = 2**36
 BLOCK = 512
 
 
-class SingleDraw:
+class SingleDraw(Law):
     """One draw of a term, ``Z = vec(A_i B_i) / p_i`` with probability ``p_i``, and ``Y = Z - E Z``.
 
     Every quantity is in units of the product's `total` U (squares in U^2, and so on), so that no
@@ -41,6 +42,10 @@ class SingleDraw:
         Normalised probabilities.
     T : float
         ``E ||Y||^2``; s draws have the second moment V = T / s (S2).
+    uncentred : float
+        ``E ||Z||^2``.
+    R : float
+        ``max ||Z||``.
     """
 
     def __init__(self, product: Product, p: npt.ArrayLike) -> None:
@@ -59,16 +64,12 @@ class SingleDraw:
 
     @classmethod
     def of(cls, product: Product, p: npt.ArrayLike) -> SingleDraw:
-        """Return the law, kept with the product until another `p` is asked for.
+        """Return the law; it shares what was computed for the last one of this product and `p`.
 
         Several bounds on one product and one p then share the eigenvalues and the rest.
         """
         law = cls(product, p)
-        kept = product.laws.get(cls)
-        if isinstance(kept, cls) and np.array_equal(kept.p, law.p):
-            return kept
-        product.laws[cls] = law
-        return law
+        return recent(cls, product, law.p, None, lambda: law)
 
     def keep(self, name: str, compute: Callable[[], Any]) -> Any:
         """Return what a bound computes once for this law: the first time, and kept."""

@@ -11,13 +11,14 @@ import numpy.typing as npt
 from lth_sketch import probabilities, validation
 from lth_sketch.kernels import moments as kernels
 from lth_sketch.product import Product
+from lth_sketch.recent import Law, recent
 from lth_sketch.validation import Floats
 
 # Every float64 is a multiple of 1 / UNIT.
 UNIT = 1 << 1074
 
 
-class SystematicDraw:
+class SystematicDraw(Law):
     """The errors that a systematic sample can make, and their probabilities.
 
     Parameters
@@ -39,6 +40,7 @@ class SystematicDraw:
 
     def __init__(self, product: Product, p: Floats, s: int) -> None:
         self.p, self.s = p, s
+        self._product = product
         pi = probabilities.inclusion(self.p, s, design="systematic")
         live = np.flatnonzero(pi)
         pi = pi[live]
@@ -63,12 +65,9 @@ class SystematicDraw:
 
     @classmethod
     def of(cls, product: Product, p: npt.ArrayLike, s: int) -> SystematicDraw:
-        """Return the law, kept with the product until another `p` or `s` is asked for."""
+        """Return the law; it shares what was computed for the last one of this `p` and `s`."""
         weights = validation.covering(p, product.term_norms)
-        kept = product.laws.get(cls)
-        if not (isinstance(kept, cls) and kept.s == s and np.array_equal(kept.p, weights)):
-            kept = product.laws[cls] = cls(product, weights, s)
-        return kept
+        return recent(cls, product, weights, s, lambda: cls(product, weights, s))
 
     def quantile(self, delta: float) -> float:
         """Return the least error that is exceeded with probability at most `delta`, exactly."""

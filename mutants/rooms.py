@@ -44,6 +44,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "bounds/two_centres.py": ("bounds_centred",),
         "bounds/unseen_labels.py": ("anticipated",),
         "bounds/worst_cases.py": ("bounds_worst_cases",),
+        "recent.py": ("bounds",),
         "single_draw.py": ("bounds", "moments"),
     },
     "probabilities": {

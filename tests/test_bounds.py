@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -207,3 +208,17 @@ def test_a_biased_draw_is_refused():
     for bound in [*TAILS.values(), bounds.asymptotic_quantile]:
         with pytest.raises(ValueError, match="biased"):
             bound(product, [1, 0], 2, 0.1)
+
+
+def test_bounds_share_what_is_computed_once_and_let_the_product_go():
+    product = Product(np.random.default_rng(0).normal(size=(20, 8)), np.ones(8))
+    p = np.arange(1.0, 9.0)
+    first = SingleDraw.of(product, p)
+    values = first.eigenvalues
+    assert SingleDraw.of(product, 2 * p).eigenvalues is values
+    assert SingleDraw.of(product, p[::-1]).eigenvalues is not values
+    assert SingleDraw.of(product, p).eigenvalues is not values
+    assert first.eigenvalues is values
+    gone = weakref.ref(product)
+    del product, first
+    assert gone() is None

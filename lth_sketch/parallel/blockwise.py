@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from lth_sketch import validation
 
 T = TypeVar("T")
-# An array, and what is to be done until it holds what it shall.
-Unfilled = tuple[Any, list[Callable[[], None]]]
 
 # Weights in a block, or in the trials that share one child Generator. Fixed, so that no number of
 # threads changes a bit; a block of weights and one of uniforms stay in a core's own cache.
@@ -52,14 +50,21 @@ def team(threads: int) -> Iterator[Callable[[Sequence[Callable[[], Any]]], list[
         yield runs
 
 
-def filled(found: list[Unfilled], entries: int) -> list[Any]:
-    """Do what is to be done for all arrays at once and return them.
+class Filling(NamedTuple):
+    """An array that is not written yet, and the jobs that write it, none if it is."""
+
+    array: Any
+    jobs: Sequence[Callable[[], None]]
+
+
+def filled(fillings: list[Filling], entries: int) -> list[Any]:
+    """Do the jobs of all fillings at once and return their arrays.
 
     On all processors, unless so few entries are read that starting threads would take longer.
     """
     threads = 1 if entries < SMALL else validation.workers(None)
-    run([job for _, jobs in found for job in jobs], threads)
-    return [array for array, _ in found]
+    run([job for filling in fillings for job in filling.jobs], threads)
+    return [filling.array for filling in fillings]
 
 
 def share(work: Callable[[range], T], count: int, threads: int) -> list[T]:

@@ -10,6 +10,7 @@ import scipy
 
 from lth_sketch.kernels import norms
 from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.blockwise import Filling
 from lth_sketch.validation import Floats
 
 # Entries that are read in one part of the work, and columns whose running sums stay in a core's own
@@ -41,8 +42,8 @@ def column_squares(*matrices: Any, alike: bool = False) -> list[Floats]:
         entries = sum(M.size for M in matrices)
         if entries <= TINY:
             return [_tiny(M) for M in matrices]
-        found = blockwise.filled([_partial_sums(M, alike) for M in matrices], entries)
-        return [parts.sum(axis=0) for parts in found]
+        partial_sums = blockwise.filled([_partial_sums(M, alike) for M in matrices], entries)
+        return [parts.sum(axis=0) for parts in partial_sums]
 
 
 def by_column(M: Any) -> bool:
@@ -55,22 +56,21 @@ def by_column(M: Any) -> bool:
 def _tiny(M: Any) -> Floats:
     """Return the squared norms of the columns of M, the same bits for every memory order."""
     if scipy.sparse.issparse(M):
-        return np.asarray(_partial_sums(M, True)[0][0])
+        return np.asarray(_partial_sums(M, True).array[0])
     wide = np.ascontiguousarray(M, dtype=np.float64)
     return np.asarray(np.square(wide).sum(axis=0))
 
 
-def _partial_sums(M: Any, alike: bool) -> blockwise.Unfilled:
+def _partial_sums(M: Any, alike: bool) -> Filling:
     """Return rows that add up to the squared norms of the columns of M."""
     if scipy.sparse.issparse(M):
         wide = M.astype(np.float64)
-        return np.asarray(wide.multiply(wide).sum(axis=0)).reshape(1, -1), []
+        return Filling(np.asarray(wide.multiply(wide).sum(axis=0)).reshape(1, -1), [])
     if by_column(M) and not alike:
         whole = np.empty((1, M.shape[1]))
-        return whole, [
-            partial(norms.row_squares, M.T[part], whole[0, part])
-            for part in blockwise.spans(M.shape[1], max(1, PART // len(M)))
-        ]
+        columns = blockwise.spans(M.shape[1], max(1, PART // len(M)))
+        jobs = [partial(norms.row_squares, M.T[part], whole[0, part]) for part in columns]
+        return Filling(whole, jobs)
     blocks = blockwise.spans(len(M), PART // TILE)
     parts = np.empty((len(blocks), M.shape[1]))
 
@@ -82,4 +82,4 @@ def _partial_sums(M: Any, alike: bool) -> blockwise.Unfilled:
         norms.column_squares(part, first, first + len(out), out)
 
     tiles = blockwise.spans(M.shape[1], TILE)
-    return parts, [partial(fill, b, tile) for b in range(len(blocks)) for tile in tiles]
+    return Filling(parts, [partial(fill, b, tile) for b in range(len(blocks)) for tile in tiles])

@@ -25,6 +25,10 @@ Factors = tuple[Any, Any]
 Sketch = Callable[[Factors, int, np.random.Generator], list[Any]]
 
 
+class NotFiniteError(Exception):
+    """A sketch met an entry that is no number, which `multiply` then finds and names."""
+
+
 def finite(M: Any) -> bool:
     """Whether every entry is a number; an overflow of their sum counts as none."""
     return bool(np.isfinite((M.data if scipy.sparse.issparse(M) else M).sum()))

@@ -12,10 +12,11 @@ import scipy
 from lth_sketch import sampling, validation
 from lth_sketch.kernels import transforms
 from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.blockwise import Filling
 from lth_sketch.parallel.norms import by_column, column_squares
 from lth_sketch.product import LARGEST, SMALLEST
 from lth_sketch.sketches import _factors
-from lth_sketch.sketches._factors import Factors, finite, scaled
+from lth_sketch.sketches._factors import Factors, NotFiniteError, finite, scaled
 from lth_sketch.validation import Floats, Integers
 
 
@@ -25,10 +26,9 @@ def sampled(
     """Return the columns of A, with their weights, and of B^T that are drawn."""
     if p is None:
         squares = column_squares(*factors)
-        norms = [_norms(M, found) for M, found in zip(factors, squares, strict=True)]
+        norms = [_norms(M, sums) for M, sums in zip(factors, squares, strict=True)]
         if not all(map(finite, norms)):
-            # There is nothing to draw from, and the caller will find out why.
-            return [found[None, :] for found in norms]
+            raise NotFiniteError
         chances = norms[0] * norms[1]
         if not chances.any():
             return [np.zeros((M.shape[0], 0)) for M in factors]
@@ -43,20 +43,22 @@ def sampled(
     return blockwise.filled([_columns(M, indices, *part) for M, *part in parts], room.size)
 
 
-def _columns(M: Any, indices: Integers, scale: Floats, space: Floats) -> blockwise.Unfilled:
+def _columns(M: Any, indices: Integers, scale: Floats, space: Floats) -> Filling:
     """Return ``M[:, indices] * scale`` in float64, in `space` where M is dense."""
     if by_column(M):
         turned = space.reshape(len(indices), len(M))
-        return turned.T, [
+        jobs = [
             partial(transforms.gather_rows, M.T, indices[part], scale[part], turned[part])
             for part in blockwise.spans(len(turned), _factors.ROWS)
         ]
+        return Filling(turned.T, jobs)
     if scipy.sparse.issparse(M) or not M.flags.c_contiguous:
-        return scaled(M[:, indices], scale), []
-    return space, [
+        return Filling(scaled(M[:, indices], scale), [])
+    jobs = [
         partial(transforms.gather, M[rows], indices, scale, space[rows])
         for rows in blockwise.spans(len(M), _factors.ROWS)
     ]
+    return Filling(space, jobs)
 
 
 def _norms(M: Any, squares: Floats) -> Floats:

@@ -19,7 +19,7 @@ from lth_sketch.sketches import (
     _sampled,
     _scattered,
 )
-from lth_sketch.sketches._factors import Factors, Sketch, finite
+from lth_sketch.sketches._factors import Factors, NotFiniteError, Sketch, finite
 from lth_sketch.validation import Array
 
 _SKETCHES: dict[str, Sketch] = {
@@ -152,15 +152,23 @@ def multiply(
     right = given.T if given.ndim == 2 else given[None, :]
     # NaN and infinity stay in every sum that they enter: the product tells of them, without a pass.
     with np.errstate(invalid="ignore", over="ignore"):
-        pair = sketch((left, right), s, generator)
+        try:
+            pair = sketch((left, right), s, generator)
+        except NotFiniteError:
+            _check_finite(left, given)
+            raise
         estimate = matmul(pair[0], pair[1].T)
         if not finite(estimate):
-            validation.matrix("A", left)
-            validation.matrix("B", given, ndim=(1, 2))
+            _check_finite(left, given)
     result = np.asarray(estimate.toarray() if scipy.sparse.issparse(estimate) else estimate)
     if left.dtype == given.dtype == np.float32:
         result = validation.single("the sketched product", result)
     return result if given.ndim == 2 else result[:, 0]
+
+
+def _check_finite(left: Any, given: Any) -> None:
+    validation.matrix("A", left)
+    validation.matrix("B", given, ndim=(1, 2))
 
 
 def _prepared(
