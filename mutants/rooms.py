@@ -70,6 +70,12 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "parallel/blockwise.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
         "inclusion/checked.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
     },
+    "measures": {
+        "intervals.py": ("intervals",),
+        "montecarlo.py": ("montecarlo", "montecarlo_designs"),
+        "product.py": ("product",),
+        "verify.py": ("verify",),
+    },
     "regression": {
         "regression/maskfits.py": ("fit_masks",),
         "regression/nested.py": ("nested",),

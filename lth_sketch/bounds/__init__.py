@@ -3,7 +3,8 @@
 Functions that take `delta` bound ``||A diag(m) B - AB||_F`` (`spectral`: the spectral norm) with
 probability at least 1 - delta, other bounds on the error are on its second moment, as worst cases
 are. All are for draws with replacement unless the name says otherwise. A value above ``||AB||_F``
-is vacuous: the empty mask does as well.
+is vacuous: the empty mask does as well. `price`, `nearness`, and the worst cases of `minimax`,
+`poisson_minimax` and `top` are no inequalities but identities: numbers that are attained.
 """
 
 from lth_sketch.bounds.best import sharpest
