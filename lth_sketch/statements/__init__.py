@@ -5,11 +5,20 @@ Tests, `verify` and the figures' index read it; `docs/theory.md` holds the proof
 
 from lth_sketch.statements.anticipated import ANTICIPATED
 from lth_sketch.statements.case import PRODUCTS, Case, Setting
+from lth_sketch.statements.data_free import DATA_FREE
+from lth_sketch.statements.end_of_training import END_OF_TRAINING
+from lth_sketch.statements.existing import EXISTING
 from lth_sketch.statements.sketching import SKETCHING
 from lth_sketch.statements.statement import Assumption, Statement, judge
 from lth_sketch.statements.tails import TAILS
-from lth_sketch.statements.training import TRAINING
 
-REGISTER: tuple[Statement, ...] = (*SKETCHING, *TAILS, *TRAINING, *ANTICIPATED)
+REGISTER: tuple[Statement, ...] = (
+    *SKETCHING,
+    *TAILS,
+    *DATA_FREE,
+    *END_OF_TRAINING,
+    *EXISTING,
+    *ANTICIPATED,
+)
 
 __all__ = ["PRODUCTS", "REGISTER", "Assumption", "Case", "Setting", "Statement", "judge"]

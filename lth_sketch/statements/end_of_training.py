@@ -1,51 +1,22 @@
-"""D1-D4, E1-E5 and R1: data that nobody looked at, the end of training, and top-k."""
+"""E1-E5: what a mask found at initialization costs at the end of training."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch import (
-    bounds,
-    intervals,
-    moments,
-    probabilities,
-    regression,
-    sampling,
-)
+from lth_sketch import bounds, intervals, moments, probabilities, regression, sampling
 from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
-from lth_sketch.product import Product
 from lth_sketch.statements.case import MANY, Case
-from lth_sketch.statements.statement import Assumption, Statement
-from lth_sketch.tolerances import QUADRATURE, ROUNDING
+from lth_sketch.statements.statement import Statement
+from lth_sketch.tolerances import QUADRATURE
 from lth_sketch.validation import Floats
 
 # Initializations for the tail of E2, and how far above the median that tail begins.
 STARTS, FAR = 20_000, 30.0
 # Draws for E3, whose constant asks for many.
 DEFENSIVE_DRAWS = 4096
-# Masks under which E4 retrains, and sign patterns for R1.
-RETRAINED, SIGNS = 50, 20_000
-
-
-def _price(case: Case) -> float:
-    return bounds.price(case.product.column_norms, case.product.B)
-
-
-def _measured_price(case: Case, risk: float) -> Interval:
-    product = case.product
-    found = intervals.mean(case.squared_errors(), risk)
-    return found.map(case.s / product.total**2, product.norm2 / product.total**2)
-
-
-def _price_limit(case: Case) -> float:
-    norms = case.product.column_norms[case.product.B != 0]
-    return bounds.price_limit(float(norms.max() / norms.min()))
-
-
-def _worst_mean(case: Case, risk: float) -> Interval:
-    _, p, X = bounds.minimax(case.start)
-    found = case.squared_errors(p, product=Product(X, case.start), purpose=7)
-    return intervals.mean(found, risk)
+# Masks under which E4 retrains.
+RETRAINED = 50
 
 
 def _delta_norm(case: Case) -> float:
@@ -132,67 +103,7 @@ def _along_the_path(case: Case, risk: float) -> Interval:
     return intervals.exact(found, QUADRATURE * found)
 
 
-def _draw_minus_top(case: Case, risk: float) -> Interval:
-    """Squared error of a draw less that of top-k, over random signs of the terms."""
-    C, p = case.product.unit_factor, probabilities.optimal(case.product)
-    signs = case.rng(11).choice([-1.0, 1.0], size=(SIGNS, case.product.d))
-    drawn = sampling.masks(p, case.s, SIGNS, rng=case.rng(12)).toarray()
-    top = sampling.mask(p, case.s, design="top")
-    squares = [
-        np.einsum("ik,ik->i", gaps, gaps)
-        for gaps in ((signs * (drawn - 1.0)) @ C, (signs * (top - 1.0)) @ C)
-    ]
-    return intervals.mean(squares[0] - squares[1], risk, kurtosis=GAUSSIAN_KURTOSIS)
-
-
-EQUAL_NORMS = Assumption(
-    "all features with nonzero weight have one norm",
-    lambda case: bool(np.ptp(case.product.column_norms) <= ROUNDING * case.product.column_norms[0]),
-)
-ALL_LIVE = Assumption(
-    "no feature with nonzero weight is zero",
-    lambda case: bool((case.product.column_norms[case.product.B != 0] > 0).all()),
-)
-
-TRAINING = (
-    Statement(
-        "D1",
-        "features of one norm: the data-free draw is the optimal one",
-        "identity",
-        lambda case: float(moments.optimal(case.product, case.s)),
-        lambda case, risk: intervals.mean(case.squared_errors(), risk),
-        ("standardised", "data_free"),
-        (EQUAL_NORMS,),
-        figure="price_of_independence",
-    ),
-    Statement(
-        "D2",
-        "the price of not looking at the data is 1 + CV^2 of the feature norms",
-        "identity",
-        _price,
-        _measured_price,
-        ("data_free",),
-        figure="price_of_independence",
-    ),
-    Statement(
-        "D3",
-        "the price is at most (kappa + 1)^2 / (4 kappa)",
-        "bound",
-        _price_limit,
-        lambda case, risk: intervals.exact(_price(case), ROUNDING * _price(case)),
-        ("thumbnail", "data_free"),
-        (ALL_LIVE,),
-        figure="price_of_independence",
-    ),
-    Statement(
-        "D4",
-        "the minimax data-free draw attains its worst case over ||X||_F <= 1",
-        "identity",
-        lambda case: bounds.minimax(case.start).worst / case.s,
-        _worst_mean,
-        ("initial",),
-        figure="price_of_independence",
-    ),
+END_OF_TRAINING = (
     Statement(
         "E1",
         "S2 holds for the trained model under a mask drawn at initialization",
@@ -239,14 +150,5 @@ TRAINING = (
         _along_the_path,
         ("thumbnail",),
         figure="retrained",
-    ),
-    Statement(
-        "R1",
-        "random signs, optimal scores: top-k has the smaller expected error at equal s",
-        "demonstration",
-        lambda case: 0.0,
-        _draw_minus_top,
-        ("thumbnail",),
-        figure="top_or_random",
     ),
 )
