@@ -11,7 +11,7 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
 .PHONY: figures networks-figures test test-networks test-shuffled shuffled lint types unit \
-  coverage notebook verify-seeds mutants bench clean
+  coverage notebooks docs dist verify-seeds mutants bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -19,7 +19,7 @@ figures: $(VENV)/.figures
 networks-figures: $(VENV)/.networks
 	$(RUN) -m experiments figures --size $(SIZE) --out $(OUT)/networks
 
-test: lint types unit coverage notebook
+test: lint types unit coverage notebooks
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -40,7 +40,8 @@ coverage: $(VENV)/.test
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
-notebook: $(VENV)/.test
+# Those that need PyTorch are run by `make docs`, as all others are once more.
+notebooks: $(VENV)/.test
 	MPLBACKEND=Agg $(RUN) docs/notebooks/pruning_is_sketching.py
 
 # Tests and doctests of what needs PyTorch: small networks, which threads only make wait.
@@ -65,6 +66,26 @@ shuffled: $(VENV)/.shuffled
 	  OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --randomly-seed=$$seed || exit 1; \
 	done
 
+# The site, in docs/site/out: offline once node_modules is there; any warning is an error.
+docs: $(VENV)/.docs docs/site/node_modules/.katex
+	MPLBACKEND=Agg OPENBLAS_NUM_THREADS=1 $(RUN) docs/site/build.py
+
+docs/site/node_modules/.katex: docs/site/package.json
+	@command -v npm >/dev/null || { echo "make docs needs Node.js 18 or newer, which renders the mathematics"; exit 1; }
+	npm install --prefix docs/site --no-audit --no-fund --no-save --silent
+	@touch $@
+
+# What strangers get: both archives are checked, and each is installed by itself and put to work.
+dist: $(VENV)/.dist
+	rm -rf dist build
+	$(RUN) -m build --quiet
+	$(BIN)/twine check --strict dist/*
+	for archive in dist/*.whl dist/*.tar.gz; do \
+	  rm -rf $(VENV)-empty && $(PYTHON) -m venv $(VENV)-empty && \
+	  $(VENV)-empty/bin/pip install --quiet --disable-pip-version-check "$$archive[figures]" && \
+	  (cd $(VENV)-empty && bin/lth-sketch verify --statements S0 S1 --trials 100) || exit 1; \
+	done
+
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
@@ -81,9 +102,13 @@ $(VENV)/.made:
 	@touch $@
 
 # One stamp for each extra; it is made again when setup.cfg changes.
-$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled $(VENV)/.mutants: \
+$(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled $(VENV)/.mutants $(VENV)/.dist: \
   $(VENV)/.%: setup.cfg $(VENV)/.made
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/.docs: setup.cfg $(VENV)/.networks
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@
 
 # PyTorch first and by itself: it decides which build is taken.
@@ -93,5 +118,6 @@ $(VENV)/.networks: setup.cfg $(VENV)/.test
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-shuffled build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf docs/site/out docs/site/made docs/site/node_modules
+	rm -rf $(VENV) $(VENV)-shuffled $(VENV)-empty build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -21,6 +21,53 @@ def test_the_version_is_one():
     assert version("lth_sketch") == lth_sketch.__version__
 
 
+def requirements(section: str, name: str) -> dict[str, str]:
+    """The packages of a list of setup.cfg, and the oldest version of each."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    found = re.findall(r"^([\w-]+)(?:\[\S+\])? >=(\S+)$", config.get(section, name), re.M)
+    return dict(found)
+
+
+def test_the_oldest_versions_are_those_of_the_metadata():
+    listed = dict(
+        line.split("==")
+        for line in (ROOT / ".github" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+        if not line.startswith("#")
+    )
+    allowed = requirements("options", "install_requires")
+    for extra in ("figures", "testing"):
+        allowed |= requirements("options.extras_require", extra)
+    assert listed.keys() == allowed.keys()
+    for package, least in allowed.items():
+        assert f"{listed[package]}.0".startswith(f"{least}."), package
+
+
+def test_the_citation_names_this_version_and_the_paper():
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {lth_sketch.__version__}\n" in text
+    assert "\n    doi: 10.1109/TPAMI.2025.3598343\n" in text
+    assert "arXiv:2305.17559" in text
+    assert "10.1109/TPAMI.2025.3598343" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("target", ["lint", "types", "test-networks", "docs", "dist"])
+def test_what_the_public_machines_run_is_what_make_runs(target):
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert re.search(rf"run: make (.* )?{target}( |$)", text, re.M)
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+
+
+def test_every_interpreter_that_the_metadata_names_is_tried():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    named = re.findall(r"Python :: (3\.\d+)", config["metadata"]["classifiers"])
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    tried = re.search(r"python: \[(.+)\]", text)
+    assert tried is not None
+    assert re.findall(r'"(3\.\d+)"', tried[1]) == named
+
+
 def test_the_sdist_holds_what_the_suite_needs():
     text = (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
     grafted = set(re.findall(r"^graft (\S+)$", text, re.M))
@@ -31,7 +78,9 @@ def test_the_sdist_holds_what_the_suite_needs():
     assert listed >= {"Makefile", "CONTRIBUTING.md", "README.md", "pyproject.toml", "setup.cfg"}
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    assert "Paper = https://doi.org/" in config["metadata"]["project_urls"]
+    assert (
+        "Paper = https://doi.org/10.1109/TPAMI.2025.3598343" in config["metadata"]["project_urls"]
+    )
     for extra in extras.EXTRAS:
         assert extra in config["options.extras_require"]
 
