@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.timing import table
 
-NAMES = ("montecarlo", "draws", "multiply", "regression", "masks")
+NAMES = ("montecarlo", "draws", "multiply", "regression", "masks", "moments")
 
 
 def main(names: list[str]) -> None:

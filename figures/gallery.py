@@ -17,6 +17,7 @@ from figures import (
     price_of_independence,
     retrained,
     scores_as_sketches,
+    sharpness,
     top_or_random,
 )
 from figures.tables import Table
@@ -61,6 +62,7 @@ class Script(Protocol):
 
 SCRIPTS: tuple[Script, ...] = (
     initialization_error,
+    sharpness,
     designs,
     end_of_training,
     heavy_tail,

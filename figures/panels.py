@@ -60,17 +60,21 @@ DRAWS = {
     "uniform": Look("uniform", YELLOW, DOTTED, "v"),
     "top-k": Look("top-k, not drawn", BLACK, LONG),
 }
-# Statements about the error of one draw.
-STATEMENTS = {
+# Bounds on the error of one draw, against one another.
+SHARP = {
     "B2": Look("B2, the classical bound", GREY, DOTTED),
     "B3": Look("B3, bounded differences", YELLOW, DASHED),
     "B4": Look("B4, Bousquet", GREEN, DASHDOT),
     "B6": Look("B6, radial martingale", RED, LONG),
-    "B7": Look("B7, fourth moment", BLACK, "-"),
+    "B7": Look("B7, two moments", GREY, "-"),
+    "B9-4": Look("B9, four moments", BLUE, DASHED),
+    "B9": Look("B9, six moments", BLUE, "-"),
     "B10": Look("B10, two centres", PURPLE, DASHDOTDOT),
     "A1": Look("A1, limit law: no bound", BLACK, DOTTED),
     "B8": Look("B8, by simulation", BLACK, "", "x"),
 }
+# Those that tell the story beside a draw: the classical one, and the least for many risks.
+STATEMENTS = {"B2": SHARP["B2"], "B6": SHARP["B6"], "B9": Look("B9, six moments", BLACK, "-")}
 
 
 def figsize(rows: int, columns: int) -> tuple[float, float]:

@@ -169,7 +169,7 @@ for name, this in {"random signs": product, "coherent": coherent}.items():
 # ## What can be promised
 #
 # A bound holds with probability 1 - delta for the one mask that is drawn. None of B3, B4, B6 and B7
-# is best everywhere; `bounds.sharpest` takes the least of them, at no cost. A bound above 1, the
+# is best everywhere; `bounds.sharpest` takes the least of them and of B9. A bound above 1, the
 # error of the empty mask, is true and says nothing: it is *vacuous*.
 
 # %%
