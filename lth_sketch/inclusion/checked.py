@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +75,9 @@ def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
     """Return the tau with ``sum_i min(1, p_i / tau) = s`` (S4), capped water filling.
 
     Newton's iteration for the concave function of 1 / tau: it starts where nothing is capped, caps
-    too few at every step, and ends when a step caps no more, mostly after one to three passes.
+    too few at every step, and ends when a step caps no more, mostly after one to three passes. A
+    last pass adds up what is below the cap exactly: the result is the exact threshold, rounded
+    once. So it depends on the weights alone, not on how they are cut or what adds them up.
 
     Parameters
     ----------
@@ -114,8 +118,69 @@ def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
             break
         known = count
         tau = float(rests.sum()) / (s - count)
+    tau = _exact(given, s, tau, threads)
     check_span(tau, s)
     return tau
+
+
+def _exact(given: CheckedWeights, s: float, level: float, threads: int) -> float:
+    """Return the exact threshold, rounded once, from a level near it."""
+    blocks = blockwise.spans(len(given.p))
+    counts = np.empty(len(blocks), np.int64)
+    parts = np.empty((len(blocks), 4))
+
+    def add(part: range) -> None:
+        for b in part:
+            counts[b] = inclusion.exact(given.p[blocks[b]], level, grids, parts[b])
+
+    def count(part: range) -> None:
+        for b in part:
+            counts[b] = inclusion.reached(given.p[blocks[b]], level)
+
+    while True:
+        # Of the weights that are added up, none is above the largest.
+        grids = _grids(min(level, given.largest))
+        blockwise.share(add, len(blocks), threads)
+        capped = int(counts.sum())
+        if capped >= s:
+            level = np.inf
+            continue
+        rough = parts[:, 3] > 0
+        rest = sum((Fraction(x) for x in parts[~rough, :3].ravel().tolist() if x), Fraction())
+        for b in np.flatnonzero(rough):
+            rest += _of_any_sizes(given.p[blocks[b]], level)
+        tau = rest / (Fraction(float(s)) - capped)
+        level = _ceiling(tau)
+        if given.largest < level and capped == 0:
+            return float(tau)
+        blockwise.share(count, len(blocks), threads)
+        if int(counts.sum()) == capped:
+            return float(tau)
+
+
+def _grids(top: float) -> Floats:
+    """Return the grids of `inclusion.exact` for weights up to `top`."""
+    k = int(np.frexp(top)[1]) + 17
+    return np.ldexp(1.5, [k, k - 36, k - 72])
+
+
+def _of_any_sizes(p: Array, tau: float) -> Fraction:
+    """Return the exact sum of the entries below `tau`, whatever their sizes."""
+    mantissas, exponents = np.frexp(p[p < tau].astype(np.float64))
+    integers = np.ldexp(mantissas, 53).astype(np.int64)
+    total = Fraction()
+    for exponent in np.unique(exponents):
+        # In two halves, whose sums stay in 64 bits.
+        alike = integers[exponents == exponent]
+        mass = (int((alike >> 26).sum()) << 26) + int((alike & ((1 << 26) - 1)).sum())
+        total += mass * Fraction(2) ** (int(exponent) - 53)
+    return total
+
+
+def _ceiling(value: Fraction) -> float:
+    """Return the smallest float64 that is not below a number."""
+    found = float(value)
+    return found if Fraction(found) >= value else float(np.nextafter(found, np.inf))
 
 
 def check_span(smallest: float, s: float) -> None:
@@ -146,4 +211,4 @@ def _passed(p: Array, threads: int) -> CheckedWeights:
 
     blockwise.share(look, len(blocks), threads)
     top = float(largest.max(keepdims=True).view(p.dtype)[0])
-    return CheckedWeights(p, sums, float(sums.sum()), top, int(nonzero.sum()))
+    return CheckedWeights(p, sums, math.fsum(sums), top, int(nonzero.sum()))

@@ -7,29 +7,38 @@ import numpy as np
 from lth_sketch.kernels._jit import compiled, reduction
 from lth_sketch.validation import Array, Floats
 
+# Sums run side by side, a line of them a step: the same bits on every processor, at memory speed.
+LANES = 64
 
-@reduction
+
+@compiled
 def survey(p: Array, bits: Array) -> tuple[float, int, int]:
     """Return the sum of `p`, its largest bit pattern, and its number of nonzero entries.
 
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
     infinities, NaN and anything with a sign come after all of these, so one maximum is the check.
+    The sum is that of `LANES` sums: no processor may choose another order.
     """
     half = len(p) // 2
     # Two streams at a time: memory is fetched ahead of both.
-    front, back = p[:half], p[half:]
     before, behind = bits[:half], bits[half:]
-    total = 0.0
     largest = bits[-1]
     nonzero = 0
     for i in range(half):
-        total += float(front[i])
-        total += float(back[i])
         largest = max(largest, before[i], behind[i])
         nonzero += int(before[i] != 0) + int(behind[i] != 0)
     if len(p) % 2:
-        total += float(p[-1])
-        nonzero += bits[-1] != 0
+        nonzero += int(bits[-1] != 0)
+    sums = np.zeros(LANES)
+    whole = len(p) - len(p) % LANES
+    for i in range(0, whole, LANES):
+        for k in range(LANES):
+            sums[k] += np.float64(p[i + k])
+    for i in range(whole, len(p)):
+        sums[i - whole] += np.float64(p[i])
+    total = 0.0
+    for k in range(LANES):
+        total += sums[k]
     return total, largest, nonzero
 
 
@@ -39,10 +48,76 @@ def capped(p: Array, tau: float) -> tuple[float, int]:
     rest = 0.0
     count = 0
     for i in range(len(p)):
-        below = p[i] < tau
-        rest += np.float64(p[i]) if below else 0.0
+        value = np.float64(p[i])
+        below = value < tau
+        rest += value if below else 0.0
         count += not below
     return rest, count
+
+
+@compiled
+def reached(p: Array, tau: float) -> int:
+    """Return how many entries are not below `tau`."""
+    count = 0
+    for i in range(len(p)):
+        # Widened, or numpy would round tau where nothing is compiled.
+        count += int(not np.float64(p[i]) < tau)
+    return count
+
+
+@compiled
+def exact(p: Array, tau: float, grids: Floats, out: Floats) -> int:
+    """Write the sum of the entries below `tau` in exact parts; return how many are not below.
+
+    Parameters
+    ----------
+    p : (d,)
+        Weights >= 0, at most 2^17 of them.
+    tau : float
+        A weight is left out if it is not below.
+    grids : (3,)
+        ``1.5 * 2^k``, descending: adding and subtracting one rounds to a multiple of 2^(k - 52).
+        The first has k = e + 17 where the entries added are at most 2^e, each of the others a k
+        less by 36. Then no sum of multiples is rounded, in any order.
+    out : (4,)
+        Sums of the multiples of each grid; then the sum of the sizes of what is left, zero unless
+        entries need finer grids: then the parts before are exact, but not all.
+    """
+    first, second, third = grids
+    sums = np.zeros((4, LANES))
+    a, b, c, left = sums[0], sums[1], sums[2], sums[3]
+    whole = len(p) - len(p) % LANES
+    count = 0
+    for i in range(0, whole, LANES):
+        for k in range(LANES):
+            value = np.float64(p[i + k])
+            below = value < tau
+            count += int(not below)
+            x = value if below else 0.0
+            multiple = (x + first) - first
+            a[k] += multiple
+            x -= multiple
+            multiple = (x + second) - second
+            b[k] += multiple
+            x -= multiple
+            multiple = (x + third) - third
+            c[k] += multiple
+            left[k] += abs(x - multiple)
+    for i in range(whole, len(p)):
+        value = np.float64(p[i])
+        below = value < tau
+        count += int(not below)
+        x = value if below else 0.0
+        for g in range(3):
+            multiple = (x + grids[g]) - grids[g]
+            sums[g, 0] += multiple
+            x -= multiple
+        left[0] += abs(x)
+    for g in range(4):
+        out[g] = 0.0
+        for k in range(LANES):
+            out[g] += sums[g, k]
+    return count
 
 
 @compiled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch.kernels._jit import prefetch, reduction
+from lth_sketch.kernels._jit import compiled, prefetch
 from lth_sketch.validation import Array, Floats
 
 # Rows that are read side by side: as many streams from memory, and sums that round less.
@@ -12,9 +12,11 @@ ABREAST = 8
 # Entries of a line of memory, and how many ahead of their use they are asked for.
 LINE = 8
 AHEAD = 64
+# Sums along a row that run side by side.
+LANES = 64
 
 
-@reduction
+@compiled
 def column_squares(A: Array, first: int, last: int, out: Floats) -> None:
     """Write the sums of squares of the columns from `first` to `last` of `A` (q, d) into `out`."""
     q = len(A)
@@ -23,6 +25,7 @@ def column_squares(A: Array, first: int, last: int, out: Floats) -> None:
         for start in range(first, last, LINE):
             for k in range(ABREAST):
                 prefetch(A, j + k, start + AHEAD)
+            # Columns are taken together, rows in their order: the same bits on every processor.
             for i in range(start, min(start + LINE, last)):
                 total = 0.0
                 for k in range(ABREAST):
@@ -35,24 +38,26 @@ def column_squares(A: Array, first: int, last: int, out: Floats) -> None:
             out[i - first] += value * value
 
 
-@reduction
+@compiled
 def row_squares(A: Array, out: Floats) -> None:
-    """Write the sum of squares of each row of `A` (d, r) into `out` (d,)."""
+    """Write the sum of squares of each row of `A` (d, r) into `out` (d,).
+
+    The sum is that of `LANES` sums: no processor may choose another order.
+    """
     d, r = A.shape
-    # Four rows side by side: as many streams from memory.
-    for i in range(0, d - d % 4, 4):
-        a = b = c = e = 0.0
-        for k in range(r):
-            w, x = np.float64(A[i, k]), np.float64(A[i + 1, k])
-            y, z = np.float64(A[i + 2, k]), np.float64(A[i + 3, k])
-            a += w * w
-            b += x * x
-            c += y * y
-            e += z * z
-        out[i], out[i + 1], out[i + 2], out[i + 3] = a, b, c, e
-    for i in range(d - d % 4, d):
-        a = 0.0
-        for k in range(r):
-            w = np.float64(A[i, k])
-            a += w * w
-        out[i] = a
+    sums = np.empty(LANES)
+    whole = r - r % LANES
+    for i in range(d):
+        total = 0.0
+        if whole > 0:
+            sums[:] = 0.0
+            for start in range(0, whole, LANES):
+                for k in range(LANES):
+                    value = np.float64(A[i, start + k])
+                    sums[k] += value * value
+            for k in range(LANES):
+                total += sums[k]
+        for k in range(whole, r):
+            value = np.float64(A[i, k])
+            total += value * value
+        out[i] = total

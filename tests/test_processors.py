@@ -1,0 +1,90 @@
+"""The same bits on every processor: draws and norms under two targets of the compiler."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lth_sketch.inclusion import checked
+
+DIGESTS = """
+import hashlib
+import numpy as np
+from lth_sketch import sampling
+from lth_sketch.parallel.norms import column_squares
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+rng = np.random.default_rng(0)
+for dtype in (np.float64, np.float32):
+    p = np.abs(rng.standard_normal(300_001)).astype(dtype)
+    for design in ("multinomial", "poisson", "systematic", "priority", "top"):
+        for s in (1_000, 200_000):
+            print(design, s, digest(*sampling.draw(p, s, design=design, rng=1)))
+    A = rng.standard_normal((301, 1_003)).astype(dtype)
+    print("norms", digest(*column_squares(A, np.asfortranarray(A))))
+"""
+
+
+@pytest.mark.large
+def test_two_targets_of_the_compiler_give_the_same_bits():
+    found = []
+    for target in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
+        command = [sys.executable, "-c", DIGESTS]
+        done = subprocess.run(
+            command, env=os.environ | target, capture_output=True, text=True, check=True
+        )
+        found.append(done.stdout.splitlines())
+    assert len(found[0]) == 22
+    assert found[0] == found[1]
+
+
+@st.composite
+def sized(draw):
+    """Weights of one type and of sizes close or far apart, many of them equal, and a size s."""
+    spread = draw(st.sampled_from([0, 3, 60, 400]))
+    values = st.one_of(
+        st.sampled_from([0.0, 1.0, 3.0]),
+        st.floats(1.0, 2.0, exclude_max=True).map(lambda x: x * 2.0 ** -(hash(x) % (spread + 1))),
+    )
+    dtype = draw(st.sampled_from([np.float64, np.float32]))
+    p = np.array(draw(st.lists(values, min_size=2, max_size=30)), dtype)
+    live = int(np.count_nonzero(p))
+    return p, draw(st.integers(1, max(1, live - 1))), live
+
+
+@given(sized())
+def test_the_threshold_is_the_exact_one_rounded_once(drawn):
+    p, s, live = drawn
+    if live < 2:
+        return
+    # Capped water filling by sorting, in fractions.
+    order = sorted((Fraction(float(x)) for x in p), reverse=True)
+    rest = sum(order, Fraction())
+    for capped, largest in enumerate(order):
+        if largest <= rest / (s - capped):
+            break
+        rest -= largest
+    assert checked.threshold(checked.survey(p), s) == float(rest / (s - capped))
+
+
+def test_sums_of_many_sizes_are_exact(size):
+    rng = np.random.default_rng(3)
+    for spread in (0, 30, 90, 300):
+        d = size(200_000, 500)
+        p = np.ldexp(rng.random(d), -rng.integers(0, spread + 1, d))
+        found = checked.threshold(checked.survey(p), 1)
+        assert found == math.fsum(p)
+        # Weights far below a cap that is itself far below the largest.
+        p[:10] = 2.0**40
+        found = checked.threshold(checked.survey(p), 11)
+        assert found == math.fsum(p[10:])
