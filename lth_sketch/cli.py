@@ -24,6 +24,7 @@ from lth_sketch import (
 )
 from lth_sketch.certificate import page
 from lth_sketch.designs import DESIGNS
+from lth_sketch.parallel.executors import connected
 from lth_sketch.pruning.selection import SCOPES
 from lth_sketch.statements import PRODUCTS, REGISTER
 from lth_sketch.version import __version__
@@ -221,7 +222,11 @@ def _add_mask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "booleans, or with --rescale the weights that make a draw unbiased.",
     )
     parser.add_argument(
-        "weights", type=Path, help=".npz, .safetensors, or a state_dict (.pt, .pth, .bin, .ckpt)"
+        "weights",
+        type=Path,
+        nargs="+",
+        help=".npz, .safetensors, or a state_dict (.pt, .pth, .bin, .ckpt); for many files the "
+        "index of the shards, their folder, or all of them",
     )
     parser.add_argument("--density", type=float, required=True, help="share that is kept, (0, 1]")
     parser.add_argument("--score", choices=checkpoints.SCORES, default="magnitude")
@@ -242,7 +247,17 @@ def _add_mask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--key", help="which part to prune of a file that holds several state_dicts; . for all"
     )
-    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    parser.add_argument(
+        "--apply", action="store_true", help="write the weights under their mask, not the mask"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="work on a dask cluster, whose workers see the files under the same names",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="file to write, or a folder for many files"
+    )
     parser.set_defaults(run=_mask)
 
 
@@ -250,10 +265,32 @@ def _mask(chosen: argparse.Namespace) -> int:
     density = validation.share("--density", chosen.density)
     floor = validation.count("--floor", chosen.floor, minimum=0)
     generator = validation.generator(chosen.rng)
-    checkpoints.check_weights(chosen.weights)
-    checkpoints.check_output(chosen.out, weights=chosen.weights)
+    weights = chosen.weights[0] if len(chosen.weights) == 1 else chosen.weights
+    if checkpoints.in_pieces(weights, chosen.design) or chosen.apply or chosen.scheduler:
+        if chosen.key is not None:
+            raise ValueError(f"--key is for state_dicts, drawn whole; got {weights}")
+        with connected(chosen.scheduler) as executor:
+            _tell(
+                checkpoints.prune(
+                    weights,
+                    chosen.out,
+                    density=density,
+                    score=chosen.score,
+                    design=chosen.design,
+                    scope=chosen.scope,
+                    floor=floor,
+                    skip=chosen.skip,
+                    rescale=chosen.rescale,
+                    apply=chosen.apply,
+                    rng=chosen.rng,
+                    executor=executor,
+                ).kept
+            )
+        return 0
+    checkpoints.check_weights(weights)
+    checkpoints.check_output(chosen.out, weights=weights)
     found = checkpoints.masks(
-        checkpoints.read(chosen.weights, key=chosen.key, skip=chosen.skip),
+        checkpoints.read(weights, key=chosen.key, skip=chosen.skip),
         density,
         score=chosen.score,
         rng=generator,

@@ -19,6 +19,8 @@ WHOLE = float(UNIT)
 # Ranks are binned by exponent and four bits of the mantissa.
 SHIFT = 48
 BINS = 1 << (63 - SHIFT)
+# Sorted uniforms that a draw with replacement holds at a time.
+BATCH = 1024
 # Entries that the merge of uniforms and running sum takes in one step.
 GROUP = 8
 # Positions that a loop carries are unsigned: no test for a negative one delays the next step.
@@ -37,6 +39,18 @@ class Merge(NamedTuple):
     sums: Floats
     positions: Integers
     counts: Integers
+
+
+def merge_scratch(length: int, draws: int) -> Merge:
+    """Return scratch for so many draws from `length` weights. Its batch is part of the bits."""
+    distinct = min(length, draws)
+    return Merge(
+        np.empty(BATCH),
+        np.empty(BATCH, np.uint64),
+        np.empty(-(-length // GROUP)),
+        np.empty(distinct, np.int64),
+        np.empty(distinct, np.int64),
+    )
 
 
 @compiled

@@ -345,21 +345,21 @@ def _problem(
             raise ValueError(f"floor = {floor} is more than the {layer.size} entries of {name}")
     sizes = np.array([layer.size for layer in layers])
     ends = np.concatenate([[0], np.cumsum(sizes)])
-    kept = _kept(density, int(ends[-1]), floor, len(layers))
+    kept = entries_kept(density, int(ends[-1]), floor, len(layers))
     if scope == "global":
         groups = [_Group("scores", slice(0, int(ends[-1])), slice(0, len(layers)), kept)]
     else:
         groups = [
             _Group(name, slice(start, end), slice(i, i + 1), int(share))
             for i, (name, (start, end), share) in enumerate(
-                zip(names, pairwise(ends.tolist()), _shares(kept, sizes, floor), strict=True)
+                zip(names, pairwise(ends.tolist()), shares(kept, sizes, floor), strict=True)
             )
         ]
     vector = np.concatenate([layer.ravel() for layer in layers]).astype(np.float64, copy=False)
     return _Problem(vector, layers, several, ends, groups)
 
 
-def _kept(density: float | None, d: int, floor: int, count: int) -> int:
+def entries_kept(density: float | None, d: int, floor: int, count: int) -> int:
     """Return the number of entries that a density keeps of d."""
     share = validation.share("density", density)
     kept = math.floor(share * d + 0.5)
@@ -373,7 +373,7 @@ def _kept(density: float | None, d: int, floor: int, count: int) -> int:
     return kept
 
 
-def _shares(kept: int, sizes: Integers, floor: int) -> Integers:
+def shares(kept: int, sizes: Integers, floor: int) -> Integers:
     """Return how many each layer keeps: in proportion to its size, at least `floor`, in all `kept`.
 
     By largest remainder, in integers: where rounding each share adds up to `kept`, it is that.
@@ -385,7 +385,7 @@ def _shares(kept: int, sizes: Integers, floor: int) -> Integers:
         if not below.any():
             break
         lifted |= below
-    shares, remainders = np.divmod(budget * sizes, room)
-    shares[lifted], remainders[lifted] = floor, -1
-    shares[np.argsort(-remainders, kind="stable")[: kept - int(shares.sum())]] += 1
-    return shares
+    found, remainders = np.divmod(budget * sizes, room)
+    found[lifted], remainders[lifted] = floor, -1
+    found[np.argsort(-remainders, kind="stable")[: kept - int(found.sum())]] += 1
+    return found

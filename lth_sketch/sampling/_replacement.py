@@ -12,8 +12,6 @@ from lth_sketch.parallel import blockwise
 from lth_sketch.sampling._rows import Output, Rows, streams
 from lth_sketch.validation import Array, Integers
 
-# Sorted uniforms that a draw with replacement holds at a time.
-BATCH = 1024
 _NO_INDICES = np.empty(0, np.int64)
 
 
@@ -34,7 +32,7 @@ def multinomial(
 
     def run(b: int, place: Callable[[int], slice]) -> None:
         block, n = p[blocks[b]], int(split[b])
-        scratch = _merge_scratch(len(block), n)
+        scratch = draws.merge_scratch(len(block), n)
         kept = place(draws.multinomial(block, sums[b], n, children[b], scratch) if n else 0)
         share, first = given.total / s, blocks[b].start
         draws.counted(block, scratch, share, first, indices[kept], weights[kept])
@@ -45,23 +43,12 @@ def multinomial(
     return indices, weights
 
 
-def _merge_scratch(length: int, s: int) -> draws.Merge:
-    distinct = min(length, s)
-    return draws.Merge(
-        np.empty(BATCH),
-        np.empty(BATCH, np.uint64),
-        np.empty(-(-length // draws.GROUP)),
-        np.empty(distinct, np.int64),
-        np.empty(distinct, np.int64),
-    )
-
-
 def multinomial_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
     p = given.p
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])
-        scratch = _merge_scratch(len(p), s)
+        scratch = draws.merge_scratch(len(p), s)
         draws.multinomial_rows(p, given.total, s, rng, scratch, starts, indices, weights, counts)
 
     return rows

@@ -10,7 +10,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import scipy
 from threadpoolctl import ThreadpoolController
 
 from lth_sketch.validation import Floats
@@ -37,6 +36,8 @@ def fold(triangle: Floats, block: Floats, *, upper: bool = False) -> None:
     panel = min(PANEL, w)
     pointer = _pointer()
     if pointer is None:
+        import scipy.linalg.lapack
+
         found = scipy.linalg.lapack.dtpqrt(
             m if upper else 0, panel, triangle, block, overwrite_a=True, overwrite_b=True
         )
