@@ -10,8 +10,8 @@ VENV := .venv
 BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
-.PHONY: figures networks-figures test test-networks test-shuffled shuffled lint types unit \
-  coverage notebooks docs dist verify-seeds mutants bench clean
+.PHONY: figures networks-figures test test-networks test-shuffled shuffled test-oldest test-newest \
+  test-pythons lint types unit coverage notebooks docs dist verify-seeds mutants bench clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -86,6 +86,26 @@ dist: $(VENV)/.dist
 	  (cd $(VENV)-empty && bin/lth-sketch verify --statements S0 S1 --trials 100) || exit 1; \
 	done
 
+# The suite with the lowest versions that setup.cfg declares, and with the newest that there are,
+# each in an environment of its own; PYTHON=python3.13 names another interpreter.
+test-oldest:
+	$(MAKE) VENV=$(VENV)-oldest PINS='--constraint tests/oldest.txt' unit
+
+test-newest:
+	rm -f $(VENV)-newest-$(notdir $(PYTHON))/.test
+	$(MAKE) VENV=$(VENV)-newest-$(notdir $(PYTHON)) PINS='--upgrade --upgrade-strategy eager' unit
+
+# The newest versions on other Pythons: those at hand, or what uv can fetch.
+PYTHONS ?= 3.12 3.13
+test-pythons: $(VENV)/.made
+	$(RUN) -m pip install --quiet --disable-pip-version-check uv
+	for version in $(PYTHONS); do \
+	  $(BIN)/uv python find $$version || $(BIN)/uv python install $$version || exit 1; \
+	  mkdir -p $(VENV)-pythons; \
+	  ln -sf $$($(BIN)/uv python find $$version) $(VENV)-pythons/python$$version; \
+	  $(MAKE) PYTHON=$(VENV)-pythons/python$$version test-newest || exit 1; \
+	done
+
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
 
@@ -104,7 +124,7 @@ $(VENV)/.made:
 # One stamp for each extra; it is made again when setup.cfg changes.
 $(VENV)/.figures $(VENV)/.test $(VENV)/.shuffled $(VENV)/.mutants $(VENV)/.dist: \
   $(VENV)/.%: setup.cfg $(VENV)/.made
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check $(PINS) --editable '.[$*]'
 	@touch $@
 
 $(VENV)/.docs: setup.cfg $(VENV)/.networks
@@ -119,5 +139,5 @@ $(VENV)/.networks: setup.cfg $(VENV)/.test
 
 clean:
 	rm -rf docs/site/out docs/site/made docs/site/node_modules
-	rm -rf $(VENV) $(VENV)-shuffled $(VENV)-empty build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

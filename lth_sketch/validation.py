@@ -11,10 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from lth_sketch import conversion
+
 Array = npt.NDArray[Any]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Unsigned = npt.NDArray[np.uint64]
+
+LARGEST_INTEGER = 2**63 - 1
+TINY = float(np.finfo(np.float64).tiny)
+# The least number above zero.
+LEAST = float(np.nextafter(0.0, 1.0))
 
 
 def array(
@@ -32,10 +39,7 @@ def array(
     ValueError
         If the number of axes is another, there is no entry, or an entry is NaN or infinite.
     """
-    if scipy.sparse.issparse(value):
-        raise TypeError(f"{name} is sparse; pass a dense array, for instance {name}.toarray()")
-    _in_memory(name, value)
-    result = _real(name, np.asarray(value))
+    result = conversion.real(name, value)
     shapes = (ndim,) if isinstance(ndim, int) else ndim
     if result.ndim not in shapes:
         axes = " or ".join(str(n) for n in shapes)
@@ -63,9 +67,11 @@ def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2, finite: bo
         raise TypeError(
             f"{name} is sparse in format {value.format!r}; convert it, for instance {name}.tocsr()"
         )
+    if len(value.shape) != 2:
+        raise ValueError(f"{name} must have 2 axes; got shape {value.shape}")
     if 0 in value.shape:
         raise ValueError(f"{name} must not be empty; got shape {value.shape}")
-    data = _real(name, value.data)
+    data = conversion.real(name, value.data)
     if finite:
         _finite(f"{name}.data", data)
     kind = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
@@ -113,10 +119,14 @@ def weights(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Arra
 
 def probabilities(name: str, value: npt.ArrayLike, *, size: int | None = None) -> Floats:
     """Return weights normalised to sum 1, in float64."""
-    raw = weights(name, value, size=size).astype(np.float64)
+    given = weights(name, value, size=size)
+    raw = given.astype(np.float64)
     # Dividing by the largest first keeps the sum of huge or tiny weights in range.
     raw /= raw.max()
     raw /= raw.sum()
+    if raw.min() < TINY:
+        # What is positive stays so, however small beside the largest.
+        raw[(given > 0) & (raw == 0)] = LEAST
     return raw
 
 
@@ -140,9 +150,9 @@ def covering(p: npt.ArrayLike, term_norms: Floats, *, name: str = "p") -> Floats
     return result
 
 
-def count(name: str, value: Any, *, minimum: int = 1) -> int:
-    """Return an integer >= `minimum`."""
-    if isinstance(value, bool | np.bool_):
+def count(name: str, value: Any, *, minimum: int = 1, maximum: int = LARGEST_INTEGER) -> int:
+    """Return an integer in [minimum, maximum], at most 2^63 - 1."""
+    if isinstance(value, bool | np.bool_ | np.ma.MaskedArray) or getattr(value, "ndim", 0) != 0:
         raise TypeError(f"{name} must be an integer; got {value!r}")
     try:
         result = operator.index(value)
@@ -150,7 +160,43 @@ def count(name: str, value: Any, *, minimum: int = 1) -> int:
         raise TypeError(f"{name} must be an integer; got {value!r}") from None
     if result < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {result}")
+    if result > maximum:
+        raise ValueError(f"{name} must be at most {maximum}; got {result}")
     return result
+
+
+def integers(name: str, value: Any, *, minimum: int = 0) -> Integers:
+    """Return an integer, or an array of integers, in [minimum, 2^63 - 1], as int64.
+
+    Raises
+    ------
+    TypeError
+        If they are not integers.
+    ValueError
+        If there is none, or one is out of range.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return np.array(count(name, value, minimum=minimum), dtype=np.int64)
+    if isinstance(value, range):
+        value = list(value)
+    if isinstance(value, list | tuple) and all(type(entry) is int for entry in value):
+        # numpy makes numbers of 64 bits and of more floats, or objects.
+        found = [count(f"{name}[{k}]", entry, minimum=minimum) for k, entry in enumerate(value)]
+        result = np.array(found, dtype=np.int64)
+    else:
+        try:
+            result = conversion.plain(name, value)
+        except TypeError:
+            raise TypeError(f"{name} must be an integer or integers; got {value!r}") from None
+    if result.size == 0:
+        raise ValueError(f"{name} must hold at least one number; got {value!r}")
+    if result.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be an integer or integers; got {value!r}")
+    if result.min() < minimum:
+        raise ValueError(f"{name} must be at least {minimum}; got {result.min()}")
+    if result.max() > LARGEST_INTEGER:
+        raise ValueError(f"{name} must be at most {LARGEST_INTEGER}; got {result.max()}")
+    return result.astype(np.int64)
 
 
 def sizes(value: Any, *, name: str = "s", minimum: int = 1) -> Integers:
@@ -161,21 +207,17 @@ def sizes(value: Any, *, name: str = "s", minimum: int = 1) -> Integers:
     TypeError
         If they are not integers.
     ValueError
-        If there is none, or one is below `minimum`.
+        If there is none, or one is below `minimum` or above 2^63 - 1.
     """
-    result = np.asarray(value)
-    if result.size == 0:
-        raise ValueError(f"{name} must hold at least one number; got {value!r}")
-    if result.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be an integer or integers; got {value!r}")
-    if result.min() < minimum:
-        raise ValueError(f"{name} must be at least {minimum}; got {result.min()}")
-    return result.astype(np.int64)
+    return integers(name, value, minimum=minimum)
 
 
 def numbers(name: str, value: Any, *, low: float = 0.0) -> Floats:
     """Return one number or an array of numbers >= `low`, infinity included, as float64."""
-    result = np.asarray(value)
+    try:
+        result = conversion.plain(name, value)
+    except TypeError:
+        raise TypeError(f"{name} must be a number or numbers; got {value!r}") from None
     if result.dtype.kind not in "iuf":
         raise TypeError(f"{name} must be a number or numbers; got {value!r}")
     if result.size == 0:
@@ -198,10 +240,16 @@ def number(
 
     NaN is refused; an infinite value passes only where an end of the closed interval is infinite.
     """
-    try:
+    if isinstance(value, float):
         result = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be a number; got {value!r}") from None
+    else:
+        try:
+            found = conversion.plain(name, value)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} must be a number; got {value!r}") from None
+        if found.ndim or found.dtype.kind == "b":
+            raise TypeError(f"{name} must be a number; got {value!r}")
+        result = float(found)
     inside = low <= result <= high if closed else low < result < high
     if not inside:
         ends = f"[{low:g}, {high:g}]" if closed else f"({low:g}, {high:g})"
@@ -252,33 +300,6 @@ def workers(n_jobs: int | None) -> int:
     if n_jobs is not None:
         return count("n_jobs", n_jobs)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def is_dask(value: Any) -> bool:
-    """Whether a value is a collection of dask; no import is needed to tell."""
-    return type(value).__module__.split(".")[0] in ("dask", "dask_expr")
-
-
-def _in_memory(name: str, value: Any) -> None:
-    """Refuse what would be loaded whole, without a word, by numpy."""
-    if is_dask(value):
-        raise TypeError(
-            f"{name} is a {type(value).__name__} of dask, which would be loaded whole; reduce its "
-            "rows first, data = lth_sketch.scale.rows(X, y), and pass data.X and data.y with "
-            f"n_samples=data.n_samples, or load it yourself: {name}.compute()"
-        )
-
-
-def _real(name: str, value: Array) -> Array:
-    kind = value.dtype.kind
-    if kind in "iub":
-        return value.astype(np.float64)
-    if kind != "f":
-        raise TypeError(f"{name} must hold real numbers; got dtype {value.dtype}")
-    if value.dtype.itemsize not in (4, 8):
-        # half and extended precision: float64 is the working precision here
-        return value.astype(np.float64)
-    return value
 
 
 def _finite(name: str, value: Array) -> None:

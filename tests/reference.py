@@ -343,6 +343,20 @@ def prefix_losses(X, y, order, cutoff=1e-11):
     return np.array(losses)
 
 
+def exact_loss(X, y):
+    """The least-squares loss of one target in rational arithmetic, rounded once, at the end."""
+    rows = [[Fraction(float(x)) for x in row] for row in np.column_stack([X, y])]
+    columns = list(zip(*rows, strict=True))
+    gram = [[sum(a * b for a, b in zip(r, t, strict=True)) for t in columns] for r in columns]
+    for i in range(len(gram) - 1):
+        # Elimination leaves the loss in the last corner; a dependent feature has nothing left.
+        if gram[i][i]:
+            for j in range(i + 1, len(gram)):
+                share = gram[j][i] / gram[i][i]
+                gram[j] = [a - share * b for a, b in zip(gram[j], gram[i], strict=True)]
+    return float(gram[-1][-1])
+
+
 # --- moments of designs and sketches --------------------------------------------------------------
 
 

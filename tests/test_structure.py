@@ -20,7 +20,7 @@ LIBRARY = ROOT / "lth_sketch"
 FILES = sorted(LIBRARY.rglob("*.py"))
 MAP = (ROOT / "CONTRIBUTING.md").read_text()
 # Rooms that every room may use.
-FREE = {"validation", "tolerances"}
+FREE = {"conversion", "validation", "tolerances"}
 # What says, and what measures: they share what the map says that they share.
 CLAIMS = ("moments", "bounds")
 MEASURES = ("sampling", "sketches", "montecarlo")

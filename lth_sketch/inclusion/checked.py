@@ -47,12 +47,7 @@ def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> Checke
     ValueError
         If `p` is not a vector, or has an entry that is negative or not finite, or none above zero.
     """
-    if (
-        isinstance(p, np.ndarray)
-        and p.dtype in (np.float64, np.float32)
-        and p.ndim == 1
-        and len(p) > 0
-    ):
+    if type(p) is np.ndarray and p.dtype in (np.float64, np.float32) and p.ndim == 1 and len(p) > 0:
         checked: Array = p
     else:
         checked = validation.weights("p", p)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from lth_sketch import validation
+from lth_sketch import conversion, validation
 from lth_sketch.validation import Array
 
 Layers = TypeVar("Layers", Array, list[Array])
@@ -100,22 +100,25 @@ def shuffle(masks: Layers, rng: np.random.Generator | int | None = None) -> Laye
 def split(scores: Any, *, name: str = "scores", log: bool = False) -> tuple[list[Array], bool]:
     """Return the checked layers of scores, and whether they came as a list.
 
-    A list or tuple of arrays is one array a layer; anything else is a single layer. In the log
-    domain minus infinity stands for a score of zero.
+    A list or tuple with an array or a tensor in it is one entry a layer; anything else, lists of
+    numbers among them, is a single layer. In the log domain minus infinity stands for a score of
+    zero.
     """
-    several = isinstance(scores, list | tuple) and all(isinstance(x, np.ndarray) for x in scores)
-    if several and not scores:
+    several = isinstance(scores, list | tuple) and (
+        not scores or any(getattr(layer, "ndim", 0) for layer in scores)
+    )
+    if several and not len(scores):
         raise ValueError(f"{name} must hold at least one layer; got none")
     layers = []
     for index, layer in enumerate(scores if several else [scores]):
         title = layer_name(name, index, several)
-        values = np.asarray(layer)
-        zero = (values == -np.inf) if log and values.dtype.kind == "f" else None
+        values = conversion.real(title, layer)
+        zero = (values == -np.inf) if log else None
         if zero is not None and zero.any():
             checked = validation.array(title, np.where(zero, 0.0, values), ndim=AXES)
             layers.append(np.where(zero, -np.inf, checked))
         else:
-            layers.append(validation.array(title, layer, ndim=AXES))
+            layers.append(validation.array(title, values, ndim=AXES))
     return layers, several
 
 

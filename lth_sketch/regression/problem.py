@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import validation
+from lth_sketch import conversion, validation
 from lth_sketch.reduction import factor
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
@@ -127,7 +127,7 @@ class Problem:
         first in the result. See the function `gradient_descent`.
         """
         rate = validation.number("rate", rate, low=0.0, closed=False)
-        k = validation.sizes(steps, name="steps", minimum=0)[..., None]
+        k = validation.integers("steps", steps)[..., None]
 
         def filters(sigma: Floats) -> Floats:
             limit = 2.0 / sigma[0] ** 2 if sigma.size else math.inf
@@ -175,7 +175,8 @@ class Problem:
             If the last axes are not those of w0, or an entry is NaN or infinite.
         """
         shape = (len(self._w0), *self._outputs)
-        weights = validation.array("w", w, ndim=np.ndim(w))
+        w = conversion.real("w", w)
+        weights = validation.array("w", w, ndim=w.ndim)
         if weights.shape[-len(shape) :] != shape:
             raise ValueError(f"the last axes of w must be {shape}; got shape {weights.shape}")
         stack = weights.shape[: weights.ndim - len(shape)]
@@ -264,20 +265,18 @@ def data(X: Any, y: Any, suffix: str = "") -> tuple[Any, Floats, tuple[int, ...]
 
 def permutation(value: npt.ArrayLike, d: int) -> Integers:
     """Return a permutation of the d features."""
-    result = np.asarray(value)
-    if result.dtype.kind not in "iu":
-        raise TypeError(f"order must hold integers; got dtype {result.dtype}")
+    result = validation.integers("order", value)
     if result.shape != (d,):
         raise ValueError(
             f"order must be a permutation of the {d} features, of shape ({d},); "
             f"got shape {result.shape}"
         )
-    wrong = np.flatnonzero(np.bincount(result[(result >= 0) & (result < d)], minlength=d) != 1)
+    wrong = np.flatnonzero(np.bincount(result[result < d], minlength=d) != 1)
     if wrong.size:
         raise ValueError(
             f"order must hold each of 0, ..., {d - 1} once; {wrong[0]} is missing or repeated"
         )
-    return result.astype(np.int64)
+    return result
 
 
 def _masks(masks: Any, d: int) -> Any:

@@ -142,8 +142,9 @@ def mask(
     >>> mask([1.0, 0.0, 3.0, 3.0], 1, design="top")
     array([0., 0., 1., 0.])
     """
-    indices, weights = draw(p, s, design=design, rng=rng)
-    result = np.zeros(np.shape(p), weights.dtype)
+    given, s, generator, threads = _arguments(p, s, design, rng, None)
+    indices, weights = _DRAWS[design](given, s, generator, threads)
+    result = np.zeros(len(given.p), weights.dtype)
     result[indices] = 1.0 if binary else weights
     return result
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeVar
 
-from lth_sketch import validation
+from lth_sketch import conversion, validation
 from lth_sketch.parallel.executors import check, spread
 from lth_sketch.scale import parts, trees
 from lth_sketch.scale.parts import Fault, Part
@@ -46,7 +46,7 @@ def reduced(
     if executor is not None:
         check(executor)
     threads = validation.workers(n_jobs)
-    if validation.is_dask(X) or validation.is_dask(y):
+    if conversion.is_dask(X) or conversion.is_dask(y):
         X, y = _chunked(X, y)
         found: Node | None = trees.computed(X, y, leaf, merge, executor)
     else:
@@ -89,7 +89,7 @@ def _chunked(X: Any, y: Any) -> tuple[Any, Any]:
     """Return dask arrays whose chunks of rows belong together."""
     for name, value in (("X", X), ("y", y)):
         if value is not None and not hasattr(value, "chunks"):
-            if validation.is_dask(value):
+            if conversion.is_dask(value):
                 raise TypeError(
                     f"{name} is a {type(value).__name__} of dask; pass {name}.to_dask_array()"
                 )
@@ -103,7 +103,7 @@ def _chunked(X: Any, y: Any) -> tuple[Any, Any]:
     unknown = any(height != height for height in heights)
     if y is None:
         return X, None
-    if not validation.is_dask(y):
+    if not conversion.is_dask(y):
         import dask.array
 
         y = validation.array("y", y, ndim=(1, 2), finite=False)
