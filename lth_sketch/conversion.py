@@ -167,14 +167,7 @@ def _sequence(name: str, value: Sequence[Any]) -> Array:
         return _native(name, _read(name, value))
     if not any(_has_entries(entry) for entry in value):
         return _native(name, _read(name, list(value)))
-    parts = []
-    for k, entry in enumerate(value):
-        if not _has_entries(entry):
-            raise ValueError(
-                f"{name} mixes numbers and rows: {name}[{k}] is {entry!r:.40}; all entries must "
-                "have one shape"
-            )
-        parts.append(plain(f"{name}[{k}]", entry))
+    parts = [plain(f"{name}[{k}]", entry) for k, entry in enumerate(value)]
     for k, part in enumerate(parts):
         if part.shape != parts[0].shape:
             raise ValueError(
@@ -188,7 +181,9 @@ def _has_entries(entry: Any) -> bool:
     """Whether an entry of a list is no single number."""
     if isinstance(entry, list | tuple | np.ma.MaskedArray) or scipy.sparse.issparse(entry):
         return True
-    return bool(getattr(entry, "ndim", 0)) or _is_frame(entry)
+    # A tensor may hold one number, and still have a history that numpy does not take.
+    tensor = not isinstance(entry, np.generic) and hasattr(entry, "ndim")
+    return tensor or bool(getattr(entry, "ndim", 0)) or _is_frame(entry)
 
 
 def _read(name: str, value: Any) -> Array:

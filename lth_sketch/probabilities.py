@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
-from lth_sketch import anticipation, designs, tolerances, validation
+from lth_sketch import anticipation, designs, validation
 from lth_sketch.inclusion.designs import INCLUSIONS
-from lth_sketch.product import Product
+from lth_sketch.product import FACTOR_ENTRIES, Product
+from lth_sketch.reduction import factor
 from lth_sketch.validation import Floats
 
 
@@ -133,7 +133,7 @@ def leverage(A: npt.ArrayLike, ridge: float = 0.0) -> Floats:
     Raises
     ------
     ValueError
-        If `A` is all zero or not finite, or `ridge` is negative.
+        If `A` is all zero, not finite or needs a factor beyond 2 GiB, or `ridge` is negative.
 
     References
     ----------
@@ -145,19 +145,21 @@ def leverage(A: npt.ArrayLike, ridge: float = 0.0) -> Floats:
     >>> leverage([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     array([0.5 , 0.25, 0.25])
     """
-    dense = validation.matrix("A", A)
+    checked = validation.matrix("A", A)
     ridge = validation.number("ridge", ridge, low=0.0)
-    dense = np.asarray(dense.todense() if hasattr(dense, "todense") else dense, dtype=np.float64)
-    shape = dense.shape
-    if shape[0] > shape[1]:
-        # R has the singular values and right vectors of A; a Gram matrix would lose the small ones.
-        dense = scipy.linalg.qr(dense, mode="r", check_finite=False)[0][: shape[1]]
-    _, sigma, Vt = scipy.linalg.svd(dense, full_matrices=False, check_finite=False)
-    rank = int(np.count_nonzero(sigma > tolerances.rank(*shape) * sigma[0]))
-    if rank == 0:
+    q, d = checked.shape
+    if min(q, d) * d > FACTOR_ENTRIES:
+        raise ValueError(
+            f"A of shape {checked.shape} needs a factor of {min(q, d)} x {d} float64 entries "
+            f"({min(q, d) * d / 2**27:.3g} GiB, limit {FACTOR_ENTRIES / 2**27:.3g}); cut features"
+        )
+    reduced = factor(checked, np.empty((q, 0)))
+    _, sigma, Vt = reduced.spectrum(reduced.R)
+    if sigma.size == 0:
         raise ValueError("A must have an entry that is not zero; all are zero")
-    shrink = 1.0 / (1.0 + ridge / sigma[:rank] ** 2)
-    return validation.probabilities("A", shrink @ Vt[:rank] ** 2)
+    # sigma^2 / (sigma^2 + ridge) up to a factor, without squares that leave the range of numbers.
+    share = sigma / np.hypot(sigma, np.sqrt(ridge)) if ridge < np.inf else sigma
+    return validation.probabilities("A", (share / share.max()) ** 2 @ Vt**2)
 
 
 def from_scores(scores: npt.ArrayLike) -> Floats:

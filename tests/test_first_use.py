@@ -46,9 +46,9 @@ def test_what_takes_long_to_import_is_imported_where_it_is_used():
 
 def test_strategies_compile_nothing(tmp_path):
     code = (
-        "from hypothesis import given, settings, strategies as st\n"
+        "from hypothesis import HealthCheck, given, settings, strategies as st\n"
         "from lth_sketch.testing import masks, probabilities, problems, products\n"
-        "@settings(max_examples=25)\n"
+        "@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])\n"
         "@given(products(sparse=True), problems(), st.integers(1, 9).flatmap(masks), st.data())\n"
         "def draw(product, problem, mask, data):\n"
         "    data.draw(probabilities(product))\n"
@@ -81,8 +81,10 @@ def unsaid(monkeypatch):
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", ["cut", "emptied", "other"])
 def test_a_spoilt_cache_is_made_again(tmp_path, suffix, damage, unsaid):
-    assert kernel(tmp_path)(4.0) == 8.0
-    (file,) = tmp_path.rglob(f"*.{suffix}")
+    first = kernel(tmp_path)
+    assert first(4.0) == 8.0
+    folder = Path(first.stats.cache_path)
+    (file,) = folder.glob(f"doubling*.{suffix}")
     whole = file.read_bytes()
     damaged = {"cut": whole[: len(whole) // 2], "emptied": b"", "other": b"\0" * 99}
     file.write_bytes(damaged[damage])
@@ -99,8 +101,9 @@ def test_a_spoilt_cache_is_made_again(tmp_path, suffix, damage, unsaid):
 def test_a_cache_that_cannot_be_written_is_one_warning(tmp_path, unsaid):
     # Its folder goes after the kernel has found it.
     early = kernel(tmp_path)
-    shutil.rmtree(tmp_path / "__pycache__")
-    (tmp_path / "__pycache__").touch()
+    folder = Path(early.stats.cache_path)
+    shutil.rmtree(folder)
+    folder.touch()
     with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
         assert early(4.0) == 8.0
     assert early(1) == 2

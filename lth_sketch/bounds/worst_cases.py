@@ -165,7 +165,7 @@ def worst_case(
     else:
         Q = np.diag(terms) - rows[live] @ rows[live].T
         # All eigenvalues: the search for one may come back empty where the largest is multiple.
-        values, vectors = scipy.linalg.eigh(Q, driver="evd")
+        values, vectors = np.linalg.eigh(Q)
         worst = max(0.0, float(values[-1]))
         witness = np.zeros((1, len(rows)))
         witness[0, live] = alpha * vectors[:, -1]

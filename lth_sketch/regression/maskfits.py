@@ -10,6 +10,7 @@ doubt, is fitted from the singular value decomposition of its own R diag(m).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +21,7 @@ import numpy as np
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels
 from lth_sketch.parallel import blockwise
-from lth_sketch.reduction import Factor
+from lth_sketch.reduction import ALIKE, Factor, decomposition, unit_columns
 from lth_sketch.validation import Array, Floats, Integers
 
 # Masks are taken together by as many as their Cholesky factors fit in so many float64 entries.
@@ -82,9 +83,11 @@ def fit(
 def _by_spectrum(data: Factor, mask: Mask, penalty: float) -> Floats:
     """Return effective weights (r, d): ridge from zero, or the minimum-norm least squares."""
     features, m = mask
-    U, sigma, Vt = data.spectrum(data.R[:, features] * m)
+    found = decomposition(data.R[:, features] * m, data.n_samples)
+    with np.errstate(over="ignore"):
+        shares = 1.0 / (1.0 + np.square(np.sqrt(penalty) / found.sigma))
     rows = np.zeros((data.C.shape[1], data.R.shape[1]))
-    rows[:, features] = (data.C.T @ U / (sigma + penalty / sigma)) @ Vt * m
+    rows[:, features] = (data.C.T @ found.U * shares) @ found.steps.T * m
     return rows
 
 
@@ -96,7 +99,7 @@ class _Part:
     left: Integers  # features that depend on those as far as L can tell
     ridge: Floats  # added to the diagonal for those in L
     mask: Floats  # (d,)
-    cutoff: float  # singular values of R diag(mask) up to it are zero
+    cutoff: float  # residuals of unit features up to it are zero
     sound: bool  # whether the features in L are all beyond it
     L: Floats
 
@@ -107,9 +110,8 @@ class _Normal:
     def __init__(self, data: Factor, penalty: float) -> None:
         self.data = data
         self.penalty = penalty
-        self.norms = np.linalg.norm(data.R, axis=0)
+        self.A, self.norms = unit_columns(data.R)
         self.scale = np.divide(1.0, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
-        self.A = data.R * self.scale
         self.H = self.A.T @ self.A
         self.B = data.C.T @ self.A
 
@@ -145,13 +147,15 @@ class _Normal:
         positions = np.empty(len(features), dtype=np.int64)
         rank = kernels.cholesky(self.H, features, ridge, tolerances.PIVOT, positions, L)
         positions = positions[:rank]
-        cutoff = tolerances.rank(self.data.n_samples, len(mask[0])) * float(np.linalg.norm(sizes))
+        # On columns of unit norm, as in `reduction.spectrum`.
+        largest = math.sqrt(max(1, len(features)))
+        cutoff = tolerances.rank(self.data.n_samples, len(mask[0])) * largest
         if self.penalty > 0:
             sound = 0 < rank == len(features)
         else:
             # The least pivot stands for the least singular value.
             pivots = np.diag(L)[:rank]
-            sound = rank > 0 and bool(sizes[positions].min() * pivots.min() > 2 * cutoff)
+            sound = rank > 0 and bool(pivots.min() > 2 * cutoff)
         spread = np.zeros(len(self.norms))
         spread[features] = m
         left = np.delete(features, positions)
@@ -164,7 +168,11 @@ class _Normal:
             return np.asarray(P * self.scale)
         residuals = self.A.T[part.left] - P[r:] @ self.A.T
         sizes = self.norms * part.mask
-        if not (np.linalg.norm(residuals, axis=1) * sizes[part.left] <= part.cutoff).all():
+        live = sizes[sizes > 0]
+        if live.max() > ALIKE * live.min():
+            # Rounding in a null vector would outgrow it on a small feature.
+            return None
+        if not (np.linalg.norm(residuals, axis=1) <= part.cutoff).all():
             return None
         # Null vectors of R diag(m), from each dependent feature; v has no part in their span.
         inverse = np.divide(1.0, sizes, out=np.zeros_like(sizes), where=sizes > 0)

@@ -14,15 +14,16 @@ import scipy
 
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels
-from lth_sketch.reduction import Factor, blocks
+from lth_sketch.reduction import Factor, blocks, unit_columns
 from lth_sketch.validation import Floats, Integers
+
+# Squares below it have lost digits to the end of the numbers.
+SMALLEST = 1e-290
 
 
 def from_factor(data: Factor, order: Integers) -> Floats:
     """Return the losses (d, r) of every prefix of `order`, by Householder reflectors."""
-    A = np.ascontiguousarray(data.R[:, order].T)
-    norms = np.linalg.norm(A, axis=1, keepdims=True)
-    A /= np.where(norms > 0, norms, 1.0)
+    A = np.ascontiguousarray(unit_columns(data.R)[0][:, order].T)
     d, k = A.shape
     out = np.empty((d, data.C.shape[1]))
     C = np.array(data.C.T, order="C")
@@ -44,6 +45,8 @@ def from_gram(X: Any, Y: Floats, order: Integers) -> Floats | None:
     for rows, block in blocks(X):
         G += block.T @ block
         B += block.T @ Y[rows]
+    if not (np.diag(G)[_nonzero(X)] > SMALLEST).all():
+        return None
     norms = np.sqrt(np.diag(G))
     scale = np.divide(1.0, norms, out=np.zeros(d), where=norms > 0)
     H = G * scale[:, None] * scale
@@ -54,6 +57,8 @@ def from_gram(X: Any, Y: Floats, order: Integers) -> Floats | None:
     kept = np.empty(len(live), dtype=np.int64)
     rank = kernels.cholesky(H, features, np.zeros(len(live)), tolerances.PIVOT, kept, L)
     L, kept = L[:rank], kept[:rank]
+    if rank == 0:
+        return None
     if not _dependent(X, H, scale, features, kept, L):
         return None
 
@@ -67,6 +72,12 @@ def from_gram(X: Any, Y: Floats, order: Integers) -> Floats | None:
     steps = np.zeros(d, dtype=np.int64)
     steps[live[kept]] = 1
     return np.asarray(losses[steps.cumsum()])
+
+
+def _nonzero(X: Any) -> Any:
+    """Return where a column of X has an entry that is not zero."""
+    largest = abs(X).max(axis=0)
+    return np.asarray(largest.toarray() if scipy.sparse.issparse(X) else largest).ravel() > 0
 
 
 def _dependent(

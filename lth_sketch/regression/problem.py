@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import conversion, validation
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import Decomposition, decomposition, factor
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -78,7 +78,7 @@ class Problem:
         self._dtype = X.dtype
         self._w0 = np.zeros((d, targets.shape[1]))
         if w0 is not None:
-            start = validation.array("w0", w0, ndim=(1, 2))
+            start = in_range("w0", validation.array("w0", w0, ndim=(1, 2)))
             if start.shape != (d, *self._outputs):
                 raise ValueError(
                     f"w0 must have shape {(d, *self._outputs)}, one row for each of the {d} "
@@ -95,12 +95,12 @@ class Problem:
     @property
     def singular_values(self) -> Floats:
         """Singular values of X that are not zero, largest first."""
-        return self._spectrum[1].copy()
+        return self._spectrum.sigma.copy()
 
     @property
     def rank(self) -> int:
         """Number of singular values of X that are not zero."""
-        return len(self._spectrum[1])
+        return len(self._spectrum.sigma)
 
     def gradient_flow(
         self, time: npt.ArrayLike = np.inf, *, mask: npt.ArrayLike | None = None
@@ -114,7 +114,7 @@ class Problem:
 
         def filters(sigma: Floats) -> Floats:
             with np.errstate(over="ignore"):
-                return np.asarray(-np.expm1(-t * sigma * sigma) / sigma)
+                return np.asarray(-np.expm1(-t * sigma * sigma))
 
         return self._trained(filters, mask)
 
@@ -142,7 +142,7 @@ class Problem:
                 logs = np.where(z < 1.0, np.log1p(-np.minimum(z, 1.0)), np.log(np.abs(z - 1.0)))
                 powers = np.where(k == 0, 0.0, k * logs)
             odd = (z > 1.0) & (k % 2 == 1)
-            return np.where(odd, 1.0 + np.exp(powers), -np.expm1(powers)) / sigma
+            return np.where(odd, 1.0 + np.exp(powers), -np.expm1(powers))
 
         return self._trained(filters, mask)
 
@@ -154,7 +154,7 @@ class Problem:
         `ridge`.
         """
         lam = validation.numbers("penalty", penalty)[..., None]
-        return self._trained(lambda sigma: 1.0 / (sigma + lam / sigma), mask)
+        return self._trained(lambda sigma: 1.0 / (1.0 + np.square(np.sqrt(lam) / sigma)), mask)
 
     def loss(self, w: npt.ArrayLike) -> Floats:
         """Return ||y - X w||^2 of effective weights, one sum of squares for each output.
@@ -220,22 +220,29 @@ class Problem:
         return losses if w is None else (*losses, w)
 
     @cached_property
-    def _spectrum(self) -> tuple[Floats, Floats, Floats]:
-        return self._factor.spectrum(self._factor.R)
+    def _spectrum(self) -> Decomposition:
+        return decomposition(self._factor.R, self._factor.n_samples)
 
     def _trained(self, filters: Callable[[Floats], Floats], mask: npt.ArrayLike | None) -> Array:
-        """Return m o (w0 + V diag(filters(sigma)) U^T r0), with U, sigma, V of R diag(m)."""
+        """Return m o (w0 + V diag(filters(sigma) / sigma) U^T r0), U, sigma, V of R diag(m)."""
         d, r = self._w0.shape
         if mask is None:
             m = np.ones(d)
         else:
-            m = validation.weights("mask", mask, size=d).astype(np.float64)
+            m = in_range("mask", validation.weights("mask", mask, size=d).astype(np.float64))
         features = np.flatnonzero(m)
         m, start = m[features], self._w0[features]
         A = self._factor.R[:, features] * m
-        U, sigma, Vt = self._spectrum if mask is None else self._factor.spectrum(A)
+        if np.abs(A).max(initial=0.0) > LARGEST:
+            raise ValueError(
+                f"mask must keep the entries of X diag(mask) below {LARGEST:g}, for their squares "
+                f"to stay in range; got {np.abs(A).max():.3g}; rescale the mask"
+            )
+        found = self._spectrum if mask is None else decomposition(A, self._factor.n_samples)
         residual = self._factor.C - A @ start
-        step = Vt.T @ (filters(sigma)[..., None] * (U.T @ residual))
+        with np.errstate(over="ignore"):
+            shares = filters(found.sigma)
+        step = found.steps @ (shares[..., None] * (found.U.T @ residual))
         w = np.zeros((*step.shape[:-2], d, r), dtype=self._dtype)
         w[..., features, :] = m[:, None] * (start + step)
         return w.reshape(*step.shape[:-2], d, *self._outputs)
@@ -263,20 +270,33 @@ def data(X: Any, y: Any, suffix: str = "") -> tuple[Any, Floats, tuple[int, ...]
     return X, targets.reshape(len(targets), -1).astype(np.float64), shape
 
 
+def in_range(name: str, values: Array) -> Array:
+    """Refuse entries whose size is beyond LARGEST."""
+    largest = float(max(values.max(initial=0), -values.min(initial=0)))
+    if largest > LARGEST:
+        raise ValueError(
+            f"{name} must have entries of size at most {LARGEST:g}, for squares to stay in range; "
+            f"got {largest:g}; rescale {name}"
+        )
+    return values
+
+
 def permutation(value: npt.ArrayLike, d: int) -> Integers:
     """Return a permutation of the d features."""
-    result = validation.integers("order", value)
+    result = conversion.plain("order", value)
+    if result.dtype.kind not in "iu":
+        raise TypeError(f"order must hold integers; got dtype {result.dtype}")
     if result.shape != (d,):
         raise ValueError(
             f"order must be a permutation of the {d} features, of shape ({d},); "
             f"got shape {result.shape}"
         )
-    wrong = np.flatnonzero(np.bincount(result[result < d], minlength=d) != 1)
+    wrong = np.flatnonzero(np.bincount(result[(result >= 0) & (result < d)], minlength=d) != 1)
     if wrong.size:
         raise ValueError(
             f"order must hold each of 0, ..., {d - 1} once; {wrong[0]} is missing or repeated"
         )
-    return result
+    return result.astype(np.int64)
 
 
 def _masks(masks: Any, d: int) -> Any:
@@ -294,6 +314,7 @@ def _masks(masks: Any, d: int) -> Any:
         row = int(np.searchsorted(rows.indptr, int(rows.data.argmin()), side="right")) - 1
         raise ValueError(f"masks must be >= 0; got {rows.data.min()} in row {row}")
     rows.eliminate_zeros()
+    in_range("masks", rows.data)
     empty = np.flatnonzero(np.diff(rows.indptr) == 0)
     if empty.size:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -129,6 +130,7 @@ def _keeping(entries: list[float]) -> Floats:
 _ENTRIES = st.sampled_from([0.0, 1.0, 1.0, 0.5, 3.0])
 
 
+@cache
 def _integers(n: int, d: int) -> st.SearchStrategy[Floats]:
     entries = st.lists(st.integers(-3, 3), min_size=n * d, max_size=n * d)
     return entries.map(lambda flat: np.array(flat, dtype=np.float64).reshape(n, d))
