@@ -61,14 +61,18 @@ def _optimal_mean(case: Case, risk: float) -> Interval:
     return intervals.mean(case.squared_errors(probabilities.optimal(case.product)), risk)
 
 
-def _design_mean(design: str) -> Measure:
+def design_mean(design: str) -> Measure:
+    """Measure the mean squared error of masks of one design."""
+
     def measure(case: Case, risk: float) -> Interval:
         return intervals.mean(case.squared_errors(design=design), risk)
 
     return measure
 
 
-def _dense_mean(method: str) -> Measure:
+def dense_mean(method: str) -> Measure:
+    """Measure the mean squared error of sketches of a method that no rotation of A changes."""
+
     def measure(case: Case, risk: float) -> Interval:
         # A triangular factor has the same norms and inner products in fewer rows.
         A, B = np.linalg.qr(case.product.A, mode="r"), case.product.B
@@ -137,7 +141,7 @@ SKETCHING = (
         "Poisson: E||err||^2 = sum u_i^2 (1 / pi_i - 1)",
         "identity",
         lambda case: float(moments.poisson(case.product, case.p, case.s)),
-        _design_mean("poisson"),
+        design_mean("poisson"),
         COMMON,
         (FIXED_SIZE,),
         figure="designs",
@@ -147,7 +151,7 @@ SKETCHING = (
         "systematic: E||err||^2 from the exact pi_ij of the start intervals",
         "identity",
         lambda case: float(moments.systematic(case.product, case.p, case.s)),
-        _design_mean("systematic"),
+        design_mean("systematic"),
         COMMON,
         (FIXED_SIZE,),
         figure="designs",
@@ -158,7 +162,7 @@ SKETCHING = (
         "priority: E||err||^2 = sum u_i^2 / p_i^2 times an integral of a Poisson-binomial tail",
         "identity",
         lambda case: float(moments.priority(case.product, case.p, case.s)),
-        _design_mean("priority"),
+        design_mean("priority"),
         COMMON,
         (FIXED_SIZE, Assumption("s >= 4: fourth moments exist", lambda case: case.s >= 4)),
         figure="designs",
@@ -180,7 +184,7 @@ SKETCHING = (
             f"{method}: E||A S S^T B - AB||^2 as in the table",
             "identity",
             _size_moment(moment),
-            _dense_mean(method),
+            dense_mean(method),
             ("standardised",),
             figure="designs",
             design=method,
