@@ -30,14 +30,15 @@ from lth_sketch.validation import Floats, Integers
 
 NAME = "designs"
 TITLE = "What each design and each sketch costs"
-SHOWS = ("S2", "S4", "S5", "S6", "S7")
+SHOWS = ("S2", "S4", "S5", "S6", "S7", "S8")
 CAPTION = (
     "Relative squared error E||A m B - AB||^2 / ||AB||^2 against the expected kept fraction, for "
     "the optimal probabilities on raw pixels. Upper rows: Gaussian w0. Lower rows: |w0|, a "
     "coherent product. Lines are exact, markers are measured means.\n"
     "Left: masks. See that at equal kept fraction a draw without replacement is better than one "
-    "with replacement once much is kept; that systematic draws, which follow the order of the "
-    "pixels, gain where terms add up; and that top-k, which is no draw, is best where signs are "
+    "with replacement once much is kept, and that a hybrid draw, which keeps the largest surely, "
+    "lies between; that systematic draws, which follow the order of the pixels, "
+    "gain where terms add up; and that top-k, which is no draw, is best where signs are "
     "random, and the worst of all where terms add up and little is kept. The bar joins the points "
     "of equal s = ||AB||^2 / sum u_i^2, from which on Poisson beats draws with replacement at "
     "equal s too (S4); it is left out where s is below 2 or a cap is active there.\n"
@@ -55,6 +56,9 @@ MASKS: dict[str, tuple[Look, Moment]] = {
     "poisson": (Look("Poisson", RED, DASHED, "s"), moments.poisson),
     "systematic": (Look("systematic", GREEN, DASHDOT, "^"), moments.systematic),
     "priority": (Look("priority", YELLOW, DOTTED, "v"), moments.priority),
+    "hybrid": (Look("hybrid", GREY, "-", "D"), moments.hybrid),
+    "pivotal": (Look("pivotal", GREEN, DOTTED, "*"), moments.pivotal),
+    "conditional": (Look("conditional", RED, "-", "+"), moments.conditional),
     "top": (Look("top-k, not drawn", BLACK, LONG, "x"), moments.top),
 }
 SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
@@ -63,6 +67,8 @@ SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
     "countsketch": (Look("CountSketch", YELLOW, DOTTED, "v"), moments.countsketch),
     "srht": (Look("SRHT", RED, DASHED, "s"), moments.srht),
 }
+# Their masks keep fewer than s.
+REPEATING = ("multinomial", "hybrid")
 KINDS = {"gaussian": "Gaussian $w_0$", "coherent": "coherent $|w_0|$"}
 SHOWN = (0.04, 0.97)
 
@@ -90,8 +96,8 @@ def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator)
     repeated = np.unique(np.round(whole * np.geomspace(1, 8, len(whole))).astype(np.int64))
     found: Table = []
     for design, (_, moment) in MASKS.items():
-        s = repeated if design == "multinomial" else whole
-        kept = moments.distinct(p, s) if design == "multinomial" else s.astype(np.float64)
+        s = repeated if design in REPEATING else whole
+        kept = np.array([_kept(p, int(size), design) for size in s])
         exact = moment(product, p, s)
         found += _rows("mask", design, "exact", kept / live, s, 0, exact / product.norm2)
         at = np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))
@@ -103,6 +109,13 @@ def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator)
             "mask", design, "measured", kept[at] / live, s[at], trials, measured / product.norm2
         )
     return found + _crossing(product, p, live)
+
+
+def _kept(p: Floats, s: int, design: str) -> float:
+    """Return how many entries a mask keeps on average."""
+    if design in REPEATING:
+        return float(probabilities.inclusion(p, s, design=design).sum())
+    return float(s)
 
 
 def _crossing(product: Product, p: Floats, live: int) -> Table:

@@ -18,6 +18,7 @@ from figures import (
     retrained,
     scores_as_sketches,
     sharpness,
+    sketches,
     top_or_random,
 )
 from figures.tables import Table
@@ -64,6 +65,7 @@ SCRIPTS: tuple[Script, ...] = (
     initialization_error,
     sharpness,
     designs,
+    sketches,
     end_of_training,
     heavy_tail,
     retrained,

@@ -26,7 +26,7 @@ from lth_sketch.certificate import page
 from lth_sketch.designs import DESIGNS
 from lth_sketch.parallel.executors import connected
 from lth_sketch.pruning.selection import SCOPES
-from lth_sketch.statements import PRODUCTS, REGISTER
+from lth_sketch.statements import FIELD, MISTAKES, PRODUCTS, REGISTER
 from lth_sketch.version import __version__
 
 
@@ -84,6 +84,12 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="add N1, N2 and the statements on products for a network's Jacobian (needs PyTorch)",
     )
     parser.add_argument(
+        "--field",
+        action="store_true",
+        help="try mistakes of public code in place of our statements: they are to be refuted, and "
+        "the exit status tells if they were, and what is right certified",
+    )
+    parser.add_argument(
         "--risk",
         type=float,
         default=1e-6,
@@ -105,7 +111,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _verify(chosen: argparse.Namespace) -> int:
-    statements, products = list(REGISTER), PRODUCTS
+    statements, products = list(FIELD if chosen.field else REGISTER), PRODUCTS
     if chosen.networks:
         networks = _networks()
         statements += networks.NETWORKS
@@ -150,6 +156,10 @@ def _verify(chosen: argparse.Namespace) -> int:
         terminal.say(found.json())
     else:
         terminal.say(terminal.wrapped([*found.table().splitlines(), *found.notes()]))
+    if chosen.field:
+        mistakes = {mistake.claim for mistake in MISTAKES}
+        judged = [(row.claim in mistakes, row.verdict) for row in found.verdicts]
+        return 0 if set(judged) <= {(True, "refuted"), (False, "certified")} else 1
     return 1 if found.refuted else 0
 
 

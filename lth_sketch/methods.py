@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True)
 class Method:
@@ -79,3 +82,47 @@ NONZEROS = 8
 def hadamard_order(d: int) -> int:
     """Return the order of the Hadamard matrix for d terms: a power of two from d (and 2) on."""
     return max(2, 1 << (d - 1).bit_length())
+
+
+def work(name: str, s: npt.ArrayLike, q: int, d: int, r: int) -> npt.NDArray[np.float64]:
+    """Return the multiplications of a method to leading order, for dense factors.
+
+    Parameters
+    ----------
+    name : str
+        The method.
+    s : int or array of int
+        Sizes.
+    q, d, r : int
+        Shapes: (q, d) times (d, r), which takes ``q d r``.
+
+    Returns
+    -------
+    array of the shape of `s`
+        Of the sketch, and of the product of the two sketches.
+    """
+    size = np.asarray(s, dtype=np.float64)
+    both, product = float((q + r) * d), q * r * size
+    order = hadamard_order(d)
+    sketch = {
+        "sampling": both + 0.0 * size,
+        "gaussian": both * size,
+        "rademacher": both * size,
+        "norm_corrected": both * size,
+        "countsketch": both + 0.0 * size,
+        "sparse_signs": both * np.minimum(size, NONZEROS),
+        "srht": (q + r) * order * np.log2(order) + 0.0 * size,
+        "elementwise": both + 0.0 * size,
+        # A step of s columns: two QR factorisations and a small decomposition.
+        "co_occurring": d / size * ((q + r) * (2 * size) ** 2 + 20 * size**3),
+        "truncated": q * d * r + 10.0 * min(q, r) ** 2 * max(q, r) + 0.0 * size,
+        "int8": both + q * d * r + 0.0 * size,
+        "int8_stochastic": both + q * d * r + 0.0 * size,
+    }[name]
+    if name == "elementwise":
+        # Entries of A and B that meet: s q / d of a column, s r / d of a row.
+        product = q * r * size**2 / d
+    if name in ("truncated", "int8", "int8_stochastic"):
+        product = 0.0 * size
+    result: npt.NDArray[np.float64] = sketch + product
+    return result

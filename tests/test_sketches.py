@@ -453,7 +453,7 @@ def test_roundings_by_every_outcome(levels):
         moments.int8(product, 128)
 
 
-@pytest.mark.parametrize("s", [1, 2, 5, 40])
+@pytest.mark.parametrize("s", [1, 2, 5, 40, 120, 400])
 @pytest.mark.parametrize("rho", [0.0, 0.3, -0.8, 1.0])
 def test_correlations_by_their_density(s, rho):
     A = np.array([[1.2, 1.6]])
@@ -468,6 +468,15 @@ def test_correlations_by_their_density(s, rho):
     assert split.bias2 == pytest.approx(36 * (mean - rho) ** 2, rel=QUADRATURE, abs=36 * EXACT)
     assert split.variance == pytest.approx(36 * (square - mean**2), rel=QUADRATURE, abs=36 * EXACT)
     assert split.total == split.bias2 + split.variance
+
+
+def test_the_bias_of_correlations_of_many_pairs():
+    """Towards zero by rho (1 - rho^2) / (2 s), whatever s is; none where rows are parallel."""
+    for rho in (0.5, 1 - 1e-9, 1.0):
+        A, B = np.array([[1.0, 0.0]]), np.array([[rho], [np.sqrt(1.0 - rho * rho)]])
+        for s in (10**4, 10**6):
+            bias = float(moments.norm_corrected(Product(A, B), s).bias2) ** 0.5
+            assert bias == pytest.approx(rho * (1 - rho * rho) / (2 * s), rel=1e-3, abs=EXACT)
 
 
 def test_the_best_product_of_a_rank():

@@ -12,6 +12,11 @@ from lth_sketch import validation
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
+# From so large a c on the hypergeometric series needs no more than so many terms.
+FAST, TERMS = 50.0, 24
+# From so large an argument on the asymptotic series of the gamma function is exact.
+LARGE = 1000.0
+
 
 class MeanSquare(NamedTuple):
     """A mean square error, ``E ||estimate - AB||_F^2``, in its two parts.
@@ -84,15 +89,38 @@ def norm_corrected(product: Product, s: npt.ArrayLike) -> MeanSquare:
 def _correlation(value: Floats, norms2: Floats, rho2: Floats, s: float) -> tuple[float, float]:
     """Return squared bias and variance of all entries, for correlations of s pairs."""
     # E r / rho and E r^2, by Hotelling's series with s degrees of freedom, the means being known.
-    root = np.exp(scipy.special.gammaln((s + 1) / 2) - scipy.special.gammaln(s / 2))
-    shrink = 2.0 / s * root**2 * scipy.special.hyp2f1(0.5, 0.5, s / 2 + 1, rho2)
+    shrink = _gamma_ratio(s / 2) * _hypergeometric(0.5, s / 2 + 1, rho2)
     # The series has a pole at one, where its factor is zero.
     inside = np.where(rho2 < 1.0, rho2, 0.0)
-    rest = (1.0 - rho2) * scipy.special.hyp2f1(1.0, 1.0, s / 2 + 1, inside)
+    rest = (1.0 - rho2) * _hypergeometric(1.0, s / 2 + 1, inside)
     square = 1.0 - (s - 1.0) / s * rest
     bias = value * (1.0 - shrink)
     spread = norms2 * square - (value * shrink) ** 2
     return float((bias * bias).sum()), max(0.0, float(spread.sum()))
+
+
+def _gamma_ratio(x: float) -> float:
+    """Return ``(Gamma(x + 1/2) / Gamma(x))^2 / x``."""
+    if x < LARGE:
+        difference = scipy.special.gammaln(x + 0.5) - scipy.special.gammaln(x)
+        return float(np.exp(2.0 * difference)) / x
+    # The asymptotic series: differences of logarithms of large numbers lose digits.
+    inverse = 1.0 / x
+    rest = 1.0 / 32 + inverse * (1.0 / 128 - inverse * 5.0 / 2048)
+    return 1.0 + inverse * (-0.25 + inverse * rest)
+
+
+def _hypergeometric(a: float, c: float, x: Floats) -> Floats:
+    """Return ``2F1(a, a; c; x)`` for x in [0, 1] and a <= 1."""
+    if c < FAST:
+        return np.asarray(scipy.special.hyp2f1(a, a, c, x))
+    # The gamma functions of scipy's formula overflow; the series falls off as 1 / binom(c + n, n).
+    term = np.ones_like(x)
+    total = term.copy()
+    for n in range(TERMS):
+        term = term * ((a + n) ** 2 / ((c + n) * (n + 1.0))) * x
+        total += term
+    return total
 
 
 def _row_squares(A: Any) -> Floats:
