@@ -30,14 +30,15 @@ from lth_sketch.validation import Floats, Integers
 
 NAME = "designs"
 TITLE = "What each design and each sketch costs"
-SHOWS = ("S2", "S4", "S5", "S6", "S7", "S8")
+SHOWS = ("S2", "S4", "S5", "S6", "S7", "S8", "S9")
 CAPTION = (
     "Relative squared error E||A m B - AB||^2 / ||AB||^2 against the expected kept fraction, for "
     "the optimal probabilities on raw pixels. Upper rows: Gaussian w0. Lower rows: |w0|, a "
     "coherent product. Lines are exact, markers are measured means.\n"
     "Left: masks. See that at equal kept fraction a draw without replacement is better than one "
     "with replacement once much is kept, and that a hybrid draw, which keeps the largest surely, "
-    "lies between; that systematic draws, which follow the order of the pixels, "
+    "lies between; that the pattern 2 of 4, one point, costs more than a free mask of its size; "
+    "that systematic draws, which follow the order of the pixels, "
     "gain where terms add up; and that top-k, which is no draw, is best where signs are "
     "random, and the worst of all where terms add up and little is kept. The bar joins the points "
     "of equal s = ||AB||^2 / sum u_i^2, from which on Poisson beats draws with replacement at "
@@ -67,6 +68,7 @@ SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
     "countsketch": (Look("CountSketch", YELLOW, DOTTED, "v"), moments.countsketch),
     "srht": (Look("SRHT", RED, DASHED, "s"), moments.srht),
 }
+PATTERN, PATTERN_LOOK = (2, 4), Look("2 of 4", BLACK, "-", "P")
 # Their masks keep fewer than s.
 REPEATING = ("multinomial", "hybrid")
 KINDS = {"gaussian": "Gaussian $w_0$", "coherent": "coherent $|w_0|$"}
@@ -108,7 +110,16 @@ def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator)
         found += _rows(
             "mask", design, "measured", kept[at] / live, s[at], trials, measured / product.norm2
         )
-    return found + _crossing(product, p, live)
+    return found + _crossing(product, p, live) + _pattern(product, p, live)
+
+
+def _pattern(product: Product, p: Floats, live: int) -> Table:
+    """Return the one size of a pattern, 2 of 4, where it divides the features (S9)."""
+    if product.d % PATTERN[1]:
+        return []
+    kept = product.d * PATTERN[0] // PATTERN[1]
+    value = moments.grouped(product, p, PATTERN) / product.norm2
+    return _rows("mask", "grouped", "exact", kept / live, kept, 0, value)
 
 
 def _kept(p: Floats, s: int, design: str) -> float:
@@ -191,6 +202,9 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         case = f"{panels.title_of(data)}, {KINDS[kind]}"
         _panel(left, part, {name: look for name, (look, _) in MASKS.items()})
         _panel(right, part, {name: look for name, (look, _) in SKETCHES.items()})
+        if any(row["name"] == "grouped" for row in part):
+            point = select(part, name="grouped", quantity="exact")
+            panels.markers(left, point["kept_fraction"], point["value"], PATTERN_LOOK)
         if any(row["quantity"] == "crossing" for row in part):
             ends = select(part, quantity="crossing")
             left.plot(ends["kept_fraction"], ends["value"], "|-", color=BLACK, linewidth=1.0)
@@ -199,7 +213,8 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         left.set_ylabel("squared error / empty mask")
     for bottom, text in zip(axes[-1], ("expected kept fraction", "size s / d"), strict=True):
         bottom.set_xlabel(text)
-    panels.legend_below(axes[-1, 0], [panels.key(look) for look, _ in MASKS.values()])
+    looks = [*(look for look, _ in MASKS.values()), PATTERN_LOOK]
+    panels.legend_below(axes[-1, 0], [panels.key(look) for look in looks])
     panels.legend_below(axes[-1, 1], [panels.key(look) for look, _ in SKETCHES.values()])
 
 

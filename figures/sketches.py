@@ -30,7 +30,7 @@ from lth_sketch.validation import Floats, Integers
 
 NAME = "sketches"
 TITLE = "Which sketch, of what size, with what error"
-SHOWS = ("S2", "S7", "S9", "S10", "S11")
+SHOWS = ("S2", "S7", "S10", "S11")
 CAPTION = (
     "Relative squared error E||C - AB||^2 / ||AB||^2 of approximate products C of inner dimension "
     "s. Upper rows: X^T X, the second moments of features, over 512 samples of raw pixels. Lower "

@@ -147,7 +147,7 @@ DESIGNS = (
         _grouped_mean,
         ("thumbnail",),
         (DIVISIBLE,),
-        figure="sketches",
+        figure="designs",
     ),
     Statement(
         "S10",
