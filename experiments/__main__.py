@@ -24,10 +24,14 @@ def main() -> None:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_runs(commands, "trial", "the trial: 1% kept, five scores, top-k and draw")
     _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
+    deciding = commands.add_parser("who", help="what decides who wins: initial weights, densities")
+    deciding.add_argument("--seeds", type=int, default=5)
+    deciding.add_argument("--out", type=Path, default=RESULTS / "who_digits.csv")
+    deciding.set_defaults(job=_who)
     telling = commands.add_parser("summary", help="a Markdown table of finished runs")
     telling.add_argument("files", type=Path, nargs="+", metavar="FILE", help="tables of runs (CSV)")
     telling.set_defaults(job=_summary)
-    drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse")
+    drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse, layers")
     drawing.add_argument("--size", choices=("smoke", "paper"), default="paper")
     drawing.add_argument("--out", type=Path, default=Path("figures/out/networks"))
     drawing.add_argument("--data", nargs="+", default=["digits"], metavar="NAME")
@@ -66,6 +70,11 @@ def _runs(chosen: argparse.Namespace) -> None:
         wanted = plans.grid(chosen.seeds, setting, densities, controls=not chosen.no_controls)
     out = chosen.out or RESULTS / f"{chosen.plan}_{setting.architecture}_{setting.dataset}.csv"
     print(describe(store.complete(wanted, out, perform, _say)))
+
+
+def _who(chosen: argparse.Namespace) -> None:
+    wanted = [*plans.who(chosen.seeds), *plans.sequences(chosen.seeds)]
+    print(describe(store.complete(wanted, chosen.out, perform, _say)))
 
 
 def _summary(chosen: argparse.Namespace) -> None:

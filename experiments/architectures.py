@@ -1,7 +1,8 @@
-"""The networks of the experiments: fully connected, VGG-like and ResNet-like."""
+"""The networks of the experiments: fully connected, VGG-like, ResNet-like, a small transformer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,44 @@ def fully_connected(shape: tuple[int, int, int], width: int) -> nn.Module:
         nn.ReLU(),
         nn.Linear(width // 3, CLASSES),
     )
+
+
+def perceptron(shape: tuple[int, int, int], width: int) -> nn.Module:
+    """Return d-128-64-10 at width 128, with biases."""
+    pixels = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(pixels, width),
+        nn.ReLU(),
+        nn.Linear(width, width // 2),
+        nn.ReLU(),
+        nn.Linear(width // 2, CLASSES),
+    )
+
+
+class Transformer(nn.Module):  # type: ignore[misc]
+    """Rows of an image as a sequence, four layers of attention, the mean, one output layer."""
+
+    def __init__(self, shape: tuple[int, int, int], width: int) -> None:
+        super().__init__()
+        channels, height, columns = shape
+        self.embed = nn.Linear(channels * columns, width)
+        self.places = nn.Parameter(0.02 * torch.randn(height, width))
+        layer = nn.TransformerEncoderLayer(
+            width,
+            4 if width % 4 == 0 else 2,
+            2 * width,
+            dropout=0.0,
+            batch_first=True,
+            norm_first=True,
+        )
+        self.encoder = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False)
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, x: Any) -> Any:
+        """Return the class scores of images (n, channels, height, width)."""
+        rows = x.movedim(1, 2).flatten(2)
+        return self.head(self.encoder(self.embed(rows) + self.places).mean(1))
 
 
 def vgg(shape: tuple[int, int, int], width: int) -> nn.Module:
@@ -76,17 +115,43 @@ class Block(nn.Module):  # type: ignore[misc]
         return torch.relu(self.second_norm(self.second(inner)) + self.shortcut(x))
 
 
-ARCHITECTURES = {"fc": fully_connected, "vgg": vgg, "resnet": resnet}
+ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
+    "fc": fully_connected,
+    "mlp": perceptron,
+    "vgg": vgg,
+    "resnet": resnet,
+    "transformer": Transformer,
+}
+# Initial weights: He's normal law, also scaled, PyTorch's own, or orthogonal matrices.
+SCALES = {"he": 1.0, "he_0.3": 0.3, "he_3": 3.0}
+INITS = (*SCALES, "default", "orthogonal")
 
 
-def build(name: str, shape: tuple[int, int, int], width: int, seed: int) -> nn.Module:
-    """Return a network with the initial weights of a seed: He's normal law, zero biases."""
+def build(
+    name: str, shape: tuple[int, int, int], width: int, seed: int, init: str = "he"
+) -> nn.Module:
+    """Return a network with the initial weights of a seed; biases zero, but for "default"."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = ARCHITECTURES[name](shape, width)
+        if init == "default":
+            return module
+        if init not in INITS:
+            raise ValueError(f"init must be one of {', '.join(INITS)}; got {init!r}")
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                _fill(layer.weight, init)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+            elif isinstance(layer, nn.MultiheadAttention):
+                _fill(layer.in_proj_weight, init)
     return module
+
+
+def _fill(weight: Any, init: str) -> None:
+    if init == "orthogonal":
+        nn.init.orthogonal_(weight, gain=nn.init.calculate_gain("relu"))
+        return
+    nn.init.kaiming_normal_(weight, nonlinearity="relu")
+    with torch.no_grad():
+        weight.mul_(SCALES[init])

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from experiments.figures import collapse, networks, tangent_kernel
+from experiments.figures import collapse, layers, networks, tangent_kernel
 from figures import gallery, publish
 from figures.tables import Table
 from lth_sketch import datasets
@@ -18,14 +18,15 @@ from lth_sketch.statements import REGISTER
 def publish_all(
     rows: list[dict[str, Any]], names: Sequence[str], size: str, seed: int, out: Path
 ) -> Path:
-    """Compute and draw the three figures; return the page that shows them."""
-    tables: dict[str, Table] = {tangent_kernel.NAME: [], collapse.NAME: []}
+    """Compute and draw the four figures; return the page that shows them."""
+    own = (tangent_kernel, collapse, layers)
+    tables: dict[str, Table] = {script.NAME: [] for script in own}
     described = []
     for name in names:
         data = datasets.load(name)
         n, d = data.X.shape
         described.append({"name": name, "split": data.split, "samples": n, "features": d})
-        for script in (tangent_kernel, collapse):
+        for script in own:
             rng = gallery.generator(seed, script.NAME, name)
             tables[script.NAME] += script.compute(data, script.SIZES[size], rng)
     tables[networks.NAME] = networks.tabulate(rows)
@@ -34,7 +35,7 @@ def publish_all(
         key = str(row["dataset"]), int(row["n_train"])
         trained[key] = {"name": key[0], "split": "train", "samples": key[1], "features": "pixels"}
     files, entries = {}, []
-    for script in (tangent_kernel, networks, collapse):
+    for script in (tangent_kernel, networks, collapse, layers):
         made = publish.render(script, tables[script.NAME])
         shown = list(trained.values()) if script is networks else described
         entry = publish.entry(script, made, shown, size, seed, (*REGISTER, *NETWORKS))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
+from experiments.architectures import INITS
 from experiments.runs import Run
 
 DENSITIES = (0.2, 0.05, 0.01, 0.003)
@@ -46,6 +47,7 @@ class Setting(NamedTuple):
     n_test: int
     epochs: int
     rate: float
+    init: str = "he"
 
 
 # Networks and images of the experiment at paper size: hours on a GPU.
@@ -91,6 +93,42 @@ def grid(
             for score, design in product(CONTROLLED, DESIGNS):
                 for control in ("shuffle", "inverted"):
                     yield _run(setting, density, score, design, control, seed)
+
+
+# What decides who wins: initial weights, on small networks that train in a second.
+MLP = Setting("mlp", "digits", 128, 1297, 500, 10, 0.05)
+ROWS = Setting("transformer", "digits", 32, 1297, 500, 10, 0.05)
+WHO = (
+    ("magnitude", "none", 1),
+    ("synflow", "none", 1),
+    ("snip", "real", 1),
+    ("snip", "random", 1),
+    ("grasp", "real", 1),
+    ("layer", "real", 1),
+)
+
+
+def who(seeds: int) -> Iterator[Run]:
+    """Yield the grid over initial weights, densities and scores; by seed."""
+    for seed in range(seeds):
+        for init in INITS:
+            setting = MLP._replace(init=init)
+            yield _run(setting, 1.0, ("unpruned", "none", 1), "top", "none", seed)
+            for density, score, design in product((0.1, 0.03), WHO, DESIGNS):
+                yield _run(setting, density, score, design, "none", seed)
+        for density, design in product((0.1, 0.03), DESIGNS):
+            for score in (("magnitude", "none", 1), ("random", "none", 1)):
+                yield _run(MLP._replace(init="default"), density, score, design, "erk", seed)
+
+
+def sequences(seeds: int) -> Iterator[Run]:
+    """Yield a small transformer with PyTorch's own initial weights, 10% kept; by seed."""
+    setting = ROWS._replace(init="default")
+    for seed in range(seeds):
+        yield _run(setting, 1.0, ("unpruned", "none", 1), "top", "none", seed)
+        scores = [score for score in WHO if score[0] != "synflow"]
+        for score, design in product(scores, DESIGNS):
+            yield _run(setting, 0.1, score, design, "none", seed)
 
 
 def smoke() -> Iterator[Run]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+import warnings
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from experiments import budgets, predictors
 from experiments.architectures import build
 from lth_sketch import datasets, networks, pruning
-from lth_sketch.networks import masking
 
 # Samples that SNIP and GraSP look at, and those of the Jacobian, which costs ten times as much.
 SCORED, JACOBIAN = 512, 128
@@ -37,6 +38,7 @@ class Run(NamedTuple):
     n_test: int
     epochs: int
     rate: float
+    init: str = "he"
 
 
 class Images(NamedTuple):
@@ -83,32 +85,40 @@ def images(name: str, n_train: int, n_test: int) -> Images:
 
 def masks(module: nn.Module, run: Run, found: Images) -> dict[str, Any]:
     """Return the masks of a run. Mask and data of a score depend on its seed only."""
+    return scored(module, run, found)[0]
+
+
+def scored(module: nn.Module, run: Run, found: Images) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the masks of a run, and the scores of its first round."""
     rng = np.random.default_rng([run.seed, 1])
-    size = JACOBIAN if run.score == "sketch" else SCORED
+    size = JACOBIAN if run.score in ("layer", "sketch") else SCORED
     kind = {"none": "ones"}.get(run.data, run.data)
     X, y = networks.source(found.X[:size], found.y[:size], kind, rng=rng)
+    first: dict[str, Any] = {}
 
-    def inverted(net: nn.Module, earlier: Any) -> dict[str, Any]:
-        plain = masking.scores(net, run.score, X, y, masks=earlier, rng=rng)
-        return {name: -values for name, values in plain.items()}
+    def score(net: nn.Module, earlier: Any) -> dict[str, Any]:
+        values = networks.scores(net, run.score, X, y, masks=earlier, rng=rng)
+        if run.control == "inverted":
+            values = {name: -value for name, value in values.items()}
+        if not first:
+            first.update(values)
+        return values
 
-    result = networks.find(
-        module,
-        run.density,
-        score=inverted if run.control == "inverted" else run.score,
-        X=X,
-        y=y,
-        design=run.design,
-        rounds=run.rounds,
-        rng=rng,
-    )
+    if run.control == "erk":
+        return budgets.erk(score(module, None), run.density, run.design, rng), first
+    with warnings.catch_warnings():
+        # Each row counts the layers that are emptied.
+        warnings.simplefilter("ignore", networks.EmptyLayer)
+        result = networks.find(
+            module, run.density, score=score, design=run.design, rounds=run.rounds, rng=rng
+        )
     if run.control == "shuffle":
         order = list(result)
         shuffled = dict(zip(order, pruning.shuffle([result[n] for n in order], rng), strict=True))
         if all((shuffled[name] == result[name]).all() for name in order):
             raise RuntimeError(f"the shuffle changed no mask entry: {run}")
-        return shuffled
-    return result
+        return shuffled, first
+    return result, first
 
 
 def train(module: nn.Module, found: Images, run: Run) -> None:
@@ -142,14 +152,17 @@ def perform(run: Run) -> dict[str, Any]:
     """Return the results of a run as a row: accuracy, weights kept in each layer, seconds."""
     start = time.perf_counter()
     found = Images(*(part.to(device()) for part in images(run.dataset, run.n_train, run.n_test)))
-    module = build(run.architecture, tuple(found.X.shape[1:]), run.width, run.seed)
+    module = build(run.architecture, tuple(found.X.shape[1:]), run.width, run.seed, run.init)
     module.to(device())
+    known: dict[str, Any] = {}
     if run.density < 1:
-        networks.apply(module, masks(module, run, found))
-        layers = [m for m in module.modules() if hasattr(m, "weight_mask")]
-        counts = [(int(m.weight_mask.count_nonzero()), m.weight_mask.numel()) for m in layers]
+        chosen, scores = scored(module, run, found)
+        known = predictors.known(module, chosen, found.X[:JACOBIAN])
+        known["concentration"] = predictors.concentration(scores, run.density)
+        networks.apply(module, chosen)
+        counts = list(networks.kept(module).values())
     else:
-        counts = [(w.numel(), w.numel()) for w in networks.prunable(module).values()]
+        counts = [networks.Kept(w.numel(), w.numel()) for w in networks.prunable(module).values()]
     train(module, found, run)
     return {
         **run._asdict(),
@@ -160,4 +173,5 @@ def perform(run: Run) -> dict[str, Any]:
         "emptied_layers": sum(k == 0 for k, _ in counts),
         "seconds": round(time.perf_counter() - start, 2),
         "machine": machine(),
+        **{name: float(f"{value:.5g}") for name, value in known.items()},
     }

@@ -14,7 +14,7 @@ from experiments.runs import Run
 
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     """Return what identifies a run, as text."""
-    return tuple(str(row[field]) for field in Run._fields)
+    return tuple(str(row.get(field, Run._field_defaults.get(field))) for field in Run._fields)
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -22,7 +22,8 @@ def read(path: Path) -> list[dict[str, str]]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        # Older tables lack what had one value then.
+        return [{**Run._field_defaults, **row} for row in csv.DictReader(file)]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -39,7 +40,8 @@ def table(path: Path) -> list[dict[str, str]]:
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     """Replace a table: a reader, or a crash, finds the old one or the new one, never a part."""
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from scipy import stats
 
 CONFIDENCE = 0.95
 # What runs of one table share: network, images and training.
-SETTING = ("architecture", "dataset", "width", "n_train", "n_test", "epochs", "rate")
+SETTING = ("architecture", "dataset", "width", "n_train", "n_test", "epochs", "rate", "init")
 # What seeds are averaged over.
 GROUP = (*SETTING, "density", "score", "data", "rounds", "control", "design")
 HEAD = (
@@ -49,7 +49,7 @@ def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Seeds]:
     """Return accuracies by seed for each condition."""
     found: dict[tuple[str, ...], Seeds] = {}
     for row in rows:
-        condition = tuple(str(row[name]) for name in GROUP)
+        condition = tuple(str(row.get(name, "he")) for name in GROUP)
         found.setdefault(condition, {})[str(row["seed"])] = float(row["accuracy"])
     return found
 
@@ -101,10 +101,11 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def _title(setting: tuple[str, ...]) -> str:
-    architecture, dataset, width, n_train, n_test, epochs, rate = setting
+    architecture, dataset, width, n_train, n_test, epochs, rate, init = setting
+    other = "" if init == "he" else f", initial weights: {init}"
     return (
         f"**{architecture}, {dataset}**: width {width}, {n_train} training and {n_test} test "
-        f"images, {epochs} epochs, rate {rate}"
+        f"images, {epochs} epochs, rate {rate}{other}"
     )
 
 

@@ -81,7 +81,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--networks",
         action="store_true",
-        help="add N1, N2 and the statements on products for a network's Jacobian (needs PyTorch)",
+        help="add N1 to N3 and the statements on products for a network's Jacobian (needs PyTorch)",
     )
     parser.add_argument(
         "--field",
@@ -120,7 +120,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         labels = {statement.label for statement in statements}
         for label in chosen.statements:
             missing = label.startswith("N") and not chosen.networks
-            hint = " (N1 and N2 need --networks)" if missing else ""
+            hint = " (N1 to N3 need --networks)" if missing else ""
             validation.choice(f"--statements{hint}", label, labels)
         statements = [s for s in statements if s.label in chosen.statements]
     if chosen.out is not None:

@@ -21,6 +21,51 @@ class Kept(NamedTuple):
     size: int
 
 
+class Counts(dict[str, Kept]):
+    """What masks keep of each layer, and which weights have no mask.
+
+    Attributes
+    ----------
+    left : dict of int
+        Sizes of the weights that are left whole, by name.
+    """
+
+    def __init__(self, found: Mapping[str, Kept], left: Mapping[str, int] | None = None) -> None:
+        super().__init__(found)
+        self.left: dict[str, int] = dict(left or {})
+
+    @property
+    def density(self) -> float:
+        """Share of the masked weights that is kept."""
+        return sum(layer.kept for layer in self.values()) / self._size(())
+
+    @property
+    def reached(self) -> float:
+        """Share of all weights that is kept, those that are left whole among them."""
+        whole = sum(self.left.values())
+        return (sum(layer.kept for layer in self.values()) + whole) / self._size((whole,))
+
+    @property
+    def emptied(self) -> list[str]:
+        """Layers of which nothing is kept."""
+        return [name for name, layer in self.items() if layer.kept == 0 < layer.size]
+
+    def table(self) -> str:
+        """Return a line for each layer, for those left whole, and for all."""
+        lines = {name: (layer.kept, layer.size, "") for name, layer in self.items()}
+        lines |= {name: (size, size, "  left whole") for name, size in self.left.items()}
+        kept = sum(line[0] for line in lines.values())
+        lines["all"] = (kept, sum(line[1] for line in lines.values()), "")
+        width = max(len(name) for name in lines)
+        return "\n".join(
+            f"{name:{width}}  {k:>12,} of {n:>12,}  {100 * k / max(n, 1):8.3f}%{note}"
+            for name, (k, n, note) in lines.items()
+        )
+
+    def _size(self, others: tuple[int, ...]) -> int:
+        return max(1, sum(layer.size for layer in self.values()) + sum(others))
+
+
 def select(
     scores: Mapping[str, Array],
     density: float,
@@ -94,23 +139,31 @@ def select(
     return {name: chosen.get(name, np.zeros_like(scores[name])) for name in scores}
 
 
-def kept(masks: Mapping[str, Array]) -> dict[str, Kept]:
+def kept(masks: Mapping[str, Array], *, left: Mapping[str, int] | None = None) -> Counts:
     """Count the weights that are kept in each layer.
 
     Parameters
     ----------
     masks : mapping from name to array
         Masks, binary or with weights.
+    left : mapping from name to int, optional
+        Sizes of weights that have no mask.
 
     Returns
     -------
-    dict of Kept
-        For each layer the number kept and its size.
+    Counts
+        For each layer the number kept and its size: a dictionary, with a table and densities.
 
     Examples
     --------
     >>> import numpy as np
-    >>> kept({"a": np.array([[1.0, 0.0], [0.0, 0.0]])})
-    {'a': Kept(kept=1, size=4)}
+    >>> found = kept({"a": np.array([[1.0, 0.0], [0.0, 0.0]])}, left={"b": 4})
+    >>> found, found.density, found.reached
+    ({'a': Kept(kept=1, size=4)}, 0.25, 0.625)
+    >>> print(found.table())
+    a               1 of            4    25.000%
+    b               4 of            4   100.000%  left whole
+    all             5 of            8    62.500%
     """
-    return {name: Kept(int(np.count_nonzero(m)), int(np.size(m))) for name, m in masks.items()}
+    found = {name: Kept(int(np.count_nonzero(m)), int(np.size(m))) for name, m in masks.items()}
+    return Counts(found, left)

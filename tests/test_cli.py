@@ -157,7 +157,7 @@ def test_bounds_are_those_of_the_library(capsys):
     ("arguments", "text"),
     [
         (["verify", "--statements", "S99"], "--statements must be one of"),
-        (["verify", "--statements", "N1"], "--statements (N1 and N2 need --networks) must be one"),
+        (["verify", "--statements", "N1"], "--statements (N1 to N3 need --networks) must be one"),
         (["verify", "--out", "no/such/folder/page.html"], "there is no folder"),
         (["verify", "--risk", "2"], "risk must lie in"),
         (["verify", "--data", "imagenet"], "imagenet"),

@@ -14,7 +14,7 @@ from lth_sketch.statements import PRODUCTS, REGISTER, Statement, judge
 
 ROOT = Path(__file__).parents[1]
 # Registered by the room that needs PyTorch; tests/networks/test_statements.py has the whole page.
-NETWORKS = {"N1", "N2"}
+NETWORKS = {"N1", "N2", "N3"}
 
 
 def of(status: str) -> Statement:

@@ -10,81 +10,32 @@ between devices, and with them the weights that are drawn near a threshold.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call
 
-from lth_sketch import pruning, validation
+from lth_sketch import pruning
+from lth_sketch.networks.boundary import Options, Output
+from lth_sketch.networks.gradients import Loss, slopes, widest
+from lth_sketch.networks.products import layer_products
 from lth_sketch.networks.tangent import MEMORY, jacobian_norms
-from lth_sketch.networks.weights import Tensors, evaluating, inputs, masked, prunable, to_numpy
+from lth_sketch.networks.unwrapping import plain
+from lth_sketch.networks.weights import Patterns, Tensors, masked, prunable, to_numpy
 from lth_sketch.validation import Array
 
-KINDS = ("ones", "random", "real")
-
 Masks = Mapping[str, Array]
-Loss = Callable[[Any, Any], Any]
 
 
-def source(
-    X: Any, y: Any, kind: str, *, rng: np.random.Generator | int | None = None
-) -> tuple[Array, Array]:
-    """Return the data that a score looks at: the real ones, random ones, or none.
-
-    Parameters
-    ----------
-    X : (n, ...) array or tensor
-        Real samples.
-    y : (n,) or (n, q) array or tensor
-        Labels (integers) or targets (real numbers).
-    kind : {"real", "random", "ones"}
-        What the score will see in their place:
-
-        - "real": X and y themselves.
-        - "random": independent normal entries with the mean and the variance of all of X; labels
-          drawn uniformly from the classes of y, or targets normal alike.
-        - "ones": no data. One sample of ones and the target zero of a squared loss, so that SNIP is
-          ``|w o J^T F|``.
-    rng : Generator, int or None
-        Source of randomness.
-
-    Returns
-    -------
-    X, y : arrays
-        As many samples as there were, one for "ones"; X in its type.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `kind` or `rng` is none of the above, or lengths differ.
-
-    Examples
-    --------
-    >>> X, y = source(np.zeros((5, 3)), np.arange(5), "ones")
-    >>> X, y
-    (array([[1., 1., 1.]]), array([[0.]]))
-    """
-    validation.choice("kind", kind, KINDS)
-    generator = validation.generator(rng)
-    data, targets = to_numpy(X), to_numpy(y)
-    if len(data) != len(targets):
-        raise ValueError(f"X and y must have one length; got {len(data)} and {len(targets)}")
-    if kind == "real":
-        return data, targets
-    if kind == "ones":
-        return np.ones((1, *data.shape[1:]), data.dtype), np.zeros((1, 1), data.dtype)
-    flat = pruning.source(data.reshape(len(data), -1), "gaussian", rng=generator)
-    if targets.dtype.kind in "iu":
-        return flat.reshape(data.shape), generator.choice(np.unique(targets), len(targets))
-    spread = targets.mean(), targets.std()
-    labels = generator.normal(*spread, targets.shape).astype(targets.dtype)
-    return flat.reshape(data.shape), labels
-
-
-def magnitude(module: nn.Module, *, masks: Masks | None = None) -> dict[str, Array]:
+def magnitude(
+    module: nn.Module,
+    *,
+    masks: Masks | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+) -> dict[str, Array]:
     """Return ``|w|``, the data-free score of D1.
 
     Parameters
@@ -93,6 +44,8 @@ def magnitude(module: nn.Module, *, masks: Masks | None = None) -> dict[str, Arr
         Any module. It is not changed.
     masks : mapping from name to array, optional
         Masks of an earlier round.
+    include, exclude
+        As in `prunable`.
 
     Returns
     -------
@@ -109,7 +62,9 @@ def magnitude(module: nn.Module, *, masks: Masks | None = None) -> dict[str, Arr
     Han, Pool, Tran, Dally, Learning both Weights and Connections for Efficient Neural Networks,
     NeurIPS 2015, section 3.
     """
-    weights = prunable(module) if masks is None else masked(prunable(module), masks)
+    weights = prunable(module, include=include, exclude=exclude)
+    if masks is not None:
+        weights = masked(weights, masks)
     return {name: np.abs(to_numpy(weight)) for name, weight in weights.items()}
 
 
@@ -118,6 +73,8 @@ def random(
     *,
     masks: Masks | None = None,
     rng: np.random.Generator | int | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
 ) -> dict[str, Array]:
     """Return 1 for each weight, with a random order in the last digits, see `pruning.random`.
 
@@ -129,6 +86,8 @@ def random(
         Masks of an earlier round: the scores are zero where they are.
     rng : Generator, int or None
         Source of randomness.
+    include, exclude
+        As in `prunable`.
 
     Returns
     -------
@@ -140,7 +99,7 @@ def random(
     TypeError, ValueError
         As `magnitude`.
     """
-    weights = prunable(module)
+    weights = prunable(module, include=include, exclude=exclude)
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     parts = np.split(pruning.random(int(ends[-1]), rng), ends[:-1])
     found = zip(weights, parts, strict=True)
@@ -149,7 +108,15 @@ def random(
 
 
 def snip(
-    module: nn.Module, X: Any, y: Any, *, masks: Masks | None = None, loss: Loss | None = None
+    module: nn.Module,
+    X: Any,
+    y: Any,
+    *,
+    masks: Masks | None = None,
+    loss: Loss | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
 ) -> dict[str, Array]:
     """Return ``|w o g|``, g the gradient of the loss on the batch.
 
@@ -165,7 +132,10 @@ def snip(
         Masks of an earlier round.
     loss : callable, optional
         ``loss(outputs, y)``; by default the mean cross-entropy of labels, and half the squared
-        error summed over outputs, mean over samples, of targets.
+        error summed over outputs, mean over samples, of targets. Outputs with several axes may have
+        their classes along axis 1, as PyTorch has them, or along the last, as language models do.
+    include, exclude, output
+        As in `jacobian`.
 
     Returns
     -------
@@ -183,14 +153,27 @@ def snip(
     ICLR 2019, section 4. In rounds: de Jorge et al., Progressive Skeletonization: Trimming more fat
     from a network at initialization, ICLR 2021, section 5 (there called Iterative SNIP).
     """
-    weights = _leaves(module, masks)
-    value = _loss(module, weights, X, y, loss)
-    found = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
+
+    def derive(value: Any, leaves: Tensors) -> Any:
+        if not value.requires_grad:
+            return [None] * len(leaves)
+        return torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
+
+    options = Options(include, exclude, output)
+    weights, found = slopes(module, X, y, masks, loss, options, derive)
     return _scores("snip", weights, found, absolute=True)
 
 
 def grasp(
-    module: nn.Module, X: Any, y: Any, *, masks: Masks | None = None, loss: Loss | None = None
+    module: nn.Module,
+    X: Any,
+    y: Any,
+    *,
+    masks: Masks | None = None,
+    loss: Loss | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
 ) -> dict[str, Array]:
     """Return ``+ w o (H g)``, GraSP with its sign turned: the largest are kept.
 
@@ -207,7 +190,7 @@ def grasp(
 
     Parameters
     ----------
-    module, X, y, masks, loss
+    module, X, y, masks, loss, include, exclude, output
         As in `snip`. The authors' code divides the outputs by a temperature of 200 before the
         cross-entropy; pass a `loss` that does so for theirs.
 
@@ -226,14 +209,21 @@ def grasp(
     Wang, Zhang, Grosse, Picking winning tickets before training by preserving gradient flow,
     ICLR 2020, section 3.
     """
-    weights = _leaves(module, masks)
-    value = _loss(module, weights, X, y, loss)
-    first = torch.autograd.grad(value, list(weights.values()), create_graph=True, allow_unused=True)
-    # Half of the gradient of ||g||^2 is H g.
-    norm2 = sum((g * g).sum() for g in first if g is not None) / 2
-    if not norm2.requires_grad:
-        return _scores("grasp", weights, [None] * len(weights))
-    found = torch.autograd.grad(norm2, list(weights.values()), allow_unused=True)
+
+    def derive(value: Any, leaves: Tensors) -> Any:
+        nothing = [None] * len(leaves)
+        if not value.requires_grad:
+            return nothing
+        by = list(leaves.values())
+        first = torch.autograd.grad(value, by, create_graph=True, allow_unused=True)
+        # Half of the gradient of ||g||^2 is H g.
+        norm2 = sum((g * g).sum() for g in first if g is not None) / 2
+        if not isinstance(norm2, torch.Tensor) or not norm2.requires_grad:
+            return nothing
+        return torch.autograd.grad(norm2, by, allow_unused=True)
+
+    options = Options(include, exclude, output)
+    weights, found = slopes(module, X, y, masks, loss, options, derive)
     return _scores("grasp", weights, found)
 
 
@@ -244,6 +234,9 @@ def sketch(
     masks: Masks | None = None,
     memory: int = MEMORY,
     progress: bool | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
 ) -> dict[str, Array]:
     """Return ``|w_i| ||J_i||``, the optimal draw of the linearised network (N1, S3).
 
@@ -255,7 +248,7 @@ def sketch(
         Samples; see `source`.
     masks : mapping from name to array, optional
         Masks of an earlier round: w is masked, J is that of the unmasked network.
-    memory, progress
+    memory, progress, include, exclude, output
         As in `jacobian`.
 
     Returns
@@ -268,9 +261,17 @@ def sketch(
     TypeError, ValueError
         As `jacobian`; also if masks do not fit.
     """
-    weights = prunable(module)
-    wide = copy.deepcopy(module).double()
-    norms = jacobian_norms(wide, X, memory=memory, progress=progress)
+    net = plain(module)
+    weights = prunable(net, include=include, exclude=exclude)
+
+    def compute(kind: Any) -> Any:
+        wide = copy.deepcopy(net).to(kind) if kind else net
+        return jacobian_norms(
+            wide, X, memory=memory, progress=progress, include=include, exclude=exclude,
+            output=output,
+        )  # fmt: skip
+
+    norms = widest(compute)
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     parts = zip(weights.items(), np.split(norms, ends[:-1]), strict=True)
     found = {
@@ -280,28 +281,48 @@ def sketch(
     return _alive(found, weights, masks)
 
 
-def _leaves(module: nn.Module, masks: Masks | None) -> Tensors:
-    weights = masked(prunable(module), masks)
-    return {name: weight.double().requires_grad_() for name, weight in weights.items()}
+def layer(
+    module: nn.Module,
+    X: Any,
+    *,
+    masks: Masks | None = None,
+    progress: bool | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+) -> dict[str, Array]:
+    """Return ``|w_ij| ||h_i||``, h_i the inputs of feature i to the layer: its optimal draw (N3).
 
+    With ``scope="row"`` and ``design="top"``, `find` keeps the largest in each row, which is the
+    published rule that is known as Wanda; with ``scope="layer"`` the entries of a layer compete,
+    of which the draw is the optimal one for the layer's whole output only if its rows are drawn
+    together. The scores of two layers are in different units: ``scope="global"`` compares them.
 
-def _loss(module: nn.Module, weights: Tensors, X: Any, y: Any, loss: Loss | None) -> Any:
-    samples = inputs(module, X)
-    targets = torch.as_tensor(y, device=samples.device)
-    if len(targets) != len(samples):
-        raise ValueError(f"X and y must have one length; got {len(samples)} and {len(targets)}")
-    samples = samples.double() if samples.is_floating_point() else samples
-    with evaluating(module, batch_statistics=len(samples) > 1) as buffers:
-        state = {
-            name: value.detach().double() if value.is_floating_point() else value
-            for name, value in (*module.named_parameters(), *buffers.items())
-        }
-        outputs = functional_call(module, {**state, **weights}, (samples,))
-    if loss is not None:
-        return loss(outputs, targets)
-    if not targets.dtype.is_floating_point:
-        return nn.functional.cross_entropy(outputs, targets.long())
-    return (outputs - targets.to(outputs.dtype)).square().sum() / (2 * len(samples))
+    Parameters
+    ----------
+    module, X, progress, include, exclude
+        As in `layer_products`, from which the norms come.
+    masks : mapping from name to array, optional
+        Masks of an earlier round: the inputs are then those of the masked network.
+
+    Returns
+    -------
+    dict of arrays
+        Scores, float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_products`; also if masks do not fit.
+
+    References
+    ----------
+    Sun, Liu, Bair, Kolter, A Simple and Effective Pruning Approach for Large Language Models,
+    ICLR 2024, section 3.
+    """
+    found = layer_products(
+        module, X, masks=masks, gram=False, progress=progress, include=include, exclude=exclude
+    )
+    return {name: product.scores() for name, product in found.items()}
 
 
 def _scores(

@@ -1,4 +1,4 @@
-"""N1 and N2, and the statements on products tried on a network's tangent product."""
+"""N1, N2 and N3, and the statements on products tried on a network's tangent product."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from lth_sketch import bounds, intervals, probabilities, sampling
+from lth_sketch import bounds, intervals, moments, montecarlo, probabilities, sampling
 from lth_sketch.datasets import Dataset
 from lth_sketch.intervals import Interval
+from lth_sketch.networks.products import layer_products
+from lth_sketch.networks.saliency import layer
 from lth_sketch.networks.tangent import kernel_product, lazy, tangent_product
 from lth_sketch.networks.weights import prunable
+from lth_sketch.product import Product
 from lth_sketch.statements.case import MANY, Case, Setting
 from lth_sketch.statements.case import PRODUCTS as LINEAR
 from lth_sketch.statements.sketching import SKETCHING
@@ -31,6 +34,8 @@ DEPTHS = (2, 3, 4, 5)
 INPUTS, WIDTH, SAMPLES = 64, 12, 6
 # Samples of the kernel: a term has as many entries as the square of the number of outputs.
 FEW = 2
+# Samples whose hidden activations are the inputs of a layer.
+LAYER = 40
 # Masks under which the linearised network is trained.
 RETRAINED = 20
 
@@ -93,10 +98,27 @@ def _kernel(data: Dataset, seed: int) -> Setting:
     return Setting(product, mixed)
 
 
+def _hidden(data: Dataset, seed: int) -> Product:
+    """Return the inputs of a hidden layer, seen by hand, and its weight: (H, W^T)."""
+    net, _ = _network(data, 3, seed)
+    live = np.flatnonzero((data.X != 0).any(axis=0))
+    chosen = live[np.linspace(0, len(live) - 1, min(INPUTS, len(live))).astype(int)]
+    rows = np.random.default_rng([seed, 25]).permutation(len(data.X))[:LAYER]
+    first, second = (weight.numpy() for weight in list(prunable(net).values())[:2])
+    H = np.maximum(data.X[np.ix_(rows, chosen)].astype(np.float64) @ first.T, 0.0)
+    return Product(H, second.T)
+
+
+def _layer(data: Dataset, seed: int) -> Setting:
+    product = _hidden(data, seed)
+    return Setting(product, probabilities.optimal(product))
+
+
 TANGENT = tuple(f"tangent_{depth}" for depth in DEPTHS)
 OWN: dict[str, Callable[[Dataset, int], Setting]] = {
     **{name: _tangent(depth) for name, depth in zip(TANGENT, DEPTHS, strict=True)},
     "tangent_kernel": _kernel,
+    "layer": _layer,
 }
 # What `verify.run` looks names up in.
 PRODUCTS: Mapping[str, Callable[[Dataset, int], Setting]] = MappingProxyType({**LINEAR, **OWN})
@@ -212,6 +234,55 @@ def _untrained(case: Case) -> float:
     return float(np.linalg.norm(_targets(case).ravel() - _output(case)))
 
 
+def _rows(case: Case) -> list[Product]:
+    """Return the product of each output of a layer, (H, w_j), that is not zero."""
+    columns = case.product.B.T
+    return [Product(case.product.A, w) for w in columns if np.any(case.product.A @ w)]
+
+
+def _layer_of(case: Case) -> tuple[nn.Module, Any]:
+    """Return the layer as a module of its own, and its inputs."""
+    module = nn.Linear(*case.product.B.shape, bias=False, dtype=torch.float64)
+    module.weight = nn.Parameter(torch.as_tensor(case.product.B.T.copy()))
+    return module, case.product.A
+
+
+def _by_rows(case: Case) -> float:
+    """Return the moment of the layer from one forward pass of the library."""
+    return float(layer_products(*_layer_of(case), progress=False)["weight"].moment(case.s).sum())
+
+
+def _drawn_by_rows(case: Case, risk: float) -> Interval:
+    """Masks for each row by themselves; the squared errors of one trial are added up."""
+    total = np.zeros(case.trials)
+    for place, product in enumerate(_rows(case)):
+        p, rng = probabilities.optimal(product), case.rng(26, place)
+        total += montecarlo.squared_errors(product, p, case.s, trials=case.trials, rng=rng)
+    return intervals.mean(total, risk)
+
+
+def _moment_of_scores(case: Case) -> float:
+    """Return the moment of draws in proportion to the score "layer", row by row."""
+    found = layer(*_layer_of(case), progress=False)["weight"]
+    pairs = zip(case.product.B.T, found, strict=True)
+    live = [(w, row) for w, row in pairs if np.any(case.product.A @ w)]
+    return float(
+        sum(moments.multinomial(Product(case.product.A, w), row, case.s) for w, row in live)
+    )
+
+
+def _best_by_rows(case: Case, risk: float) -> Interval:
+    value = float(sum(moments.optimal(product, case.s) for product in _rows(case)))
+    return intervals.exact(value, ROUNDING * sum(p.total**2 for p in _rows(case)) / case.s)
+
+
+def _neyman(case: Case, risk: float) -> Interval:
+    found = layer_products(*_layer_of(case), progress=False)["weight"]
+    draws = found.budgets(case.s * len(found.weight))
+    live = draws > 0
+    return intervals.exact(float((found.moment(1)[live] / draws[live]).sum()))
+
+
 SPEAKS = Assumption(
     "the network's output is not zero", lambda case: bool(np.any(_output(case) != 0))
 )
@@ -264,6 +335,34 @@ NETWORKS: tuple[Statement, ...] = (
         ("tangent_3",),
         trivial=_untrained,
         figure="tangent_kernel",
+    ),
+    Statement(
+        "N3",
+        "rows drawn apart: E||err||^2 = sum_j ((sum ||h_i|| |w_ij|)^2 - ||H w_j||^2) / s",
+        "identity",
+        _by_rows,
+        _drawn_by_rows,
+        ("layer",),
+        figure="layers",
+    ),
+    Statement(
+        "N3",
+        "|w_ij| ||h_i||, known as Wanda, is row by row the optimal draw of the product (H, w_j)",
+        "identity",
+        _moment_of_scores,
+        _best_by_rows,
+        ("layer",),
+        figure="layers",
+    ),
+    Statement(
+        "N3",
+        "Neyman's budgets have at most the moment of equal ones",
+        "bound",
+        _by_rows,
+        _neyman,
+        ("layer",),
+        trivial=lambda case: case.product.norm2,
+        figure="layers",
     ),
     # What holds for products holds for (J, w0) and for (J, J^T).
     *(

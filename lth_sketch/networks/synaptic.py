@@ -9,17 +9,44 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.utils._pytree import tree_leaves, tree_map
 
-from lth_sketch.networks.weights import Tensors, evaluating, inputs, masked, prunable, to_numpy
+from lth_sketch.networks.boundary import (
+    Output,
+    call,
+    differentiable,
+    evaluating,
+    held,
+    inputs,
+    pick,
+    probe,
+)
+from lth_sketch.networks.gradients import widest
+from lth_sketch.networks.unwrapping import plain
+from lth_sketch.networks.weights import (
+    Patterns,
+    Tensors,
+    choose,
+    masked,
+    spread,
+    to_numpy,
+    values,
+)
 from lth_sketch.validation import Array
 
 # Activations beyond 2^+-LIMIT are scaled back; gradients then stay within 2^+-(2 LIMIT).
 LIMIT = 256
 
 
-def synflow(module: nn.Module, X: Any, *, masks: Mapping[str, Array] | None = None) -> Tensors:
+def synflow(
+    module: nn.Module,
+    X: Any,
+    *,
+    masks: Mapping[str, Array] | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
+) -> Tensors:
     """Return the SynFlow scores ``|w| dR/d|w|``, R the output of the network of absolute weights.
 
     R is the sum of the products along all paths, for the input of ones and the sum of all outputs.
@@ -34,6 +61,8 @@ def synflow(module: nn.Module, X: Any, *, masks: Mapping[str, Array] | None = No
         `source`.
     masks : mapping from name to array, optional
         Masks of an earlier round.
+    include, exclude, output
+        As in `jacobian`.
 
     Returns
     -------
@@ -65,32 +94,51 @@ def synflow(module: nn.Module, X: Any, *, masks: Mapping[str, Array] | None = No
     >>> synflow(net, torch.ones(1, 2))
     {'weight': array([[3., 3.]])}
     """
-    weights = prunable(module)
-    absolute = {
-        name: weight.double().abs().requires_grad_()
-        for name, weight in masked(weights, masks).items()
-    }
-    samples = inputs(module, X).double().abs()
-    with evaluating(module) as buffers:
-        state: Tensors = {}
-        for name, value in (*module.named_parameters(), *buffers.items()):
-            last = name.rsplit(".", 1)[-1]
-            wide = value.detach().double().abs() if value.is_floating_point() else value
-            state[name] = torch.zeros_like(wide) if last in ("bias", "running_mean") else wide
-        flow = samples.as_subclass(_Scaled)
-        total = functional_call(module, {**state, **absolute}, (flow,)).sum()
-        total = total.as_subclass(torch.Tensor)
+    with differentiable():
+        net = plain(module)
+        pruned = choose(net, include=include, exclude=exclude).pruned
+        weights = masked(values(pruned), masks)
+        samples = inputs(weights, X)
+        probe(net, samples, output)
+
+        def compute(kind: Any) -> Tensors:
+            absolute = {
+                name: weight.to(kind or weight.dtype).abs().requires_grad_()
+                for name, weight in weights.items()
+            }
+            x = inputs(weights, X, kind)
+            with evaluating(net) as buffers:
+                state: Tensors = {}
+                for name, value in held(net, buffers).items():
+                    last = name.rsplit(".", 1)[-1]
+                    wide = value
+                    if value.is_floating_point():
+                        wide = value.to(kind or value.dtype).abs()
+                    still = "bias" in last or last == "running_mean"
+                    state[name] = torch.zeros_like(wide) if still else wide
+                flow = x.abs().as_subclass(_Scaled) if x.is_floating_point() else x
+                found = call(net, flow, samples, {**state, **spread(pruned, absolute)})
+                total = pick(found, output).sum().as_subclass(torch.Tensor)
+            return _derived(total, absolute, masks is not None)
+
+        result: Tensors = widest(compute)
+        return result
+
+
+def _derived(total: Any, absolute: Tensors, later: bool) -> Tensors:
+    """Return the scores of the flow's total; zeros for a network that an earlier round cut."""
+    nothing = {name: np.zeros(tuple(weight.shape)) for name, weight in absolute.items()}
     value = total.item()
     if not (math.isfinite(value) and value > 0):
-        if masks is not None and value == 0:
-            return {name: np.zeros(tuple(weight.shape)) for name, weight in weights.items()}
+        if later and value == 0:
+            return nothing
         raise ValueError(
             f"module gives the synaptic flow R = {value}, not a finite number above zero: "
             "some layer is all zero, or an activation is not positively homogeneous"
         )
     found = torch.autograd.grad(total, list(absolute.values()), allow_unused=True)
     return {
-        name: np.zeros(tuple(weight.shape)) if slope is None else to_numpy(weight * slope)
+        name: nothing[name] if slope is None else to_numpy(weight * slope).astype(np.float64)
         for (name, weight), slope in zip(absolute.items(), found, strict=True)
     }
 

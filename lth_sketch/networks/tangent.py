@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,19 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 
 from lth_sketch import regression, validation
-from lth_sketch.networks.weights import evaluating, inputs, prunable, to_numpy, vector
+from lth_sketch.networks.boundary import (
+    Options,
+    Output,
+    call,
+    differentiable,
+    evaluating,
+    held,
+    inputs,
+    pick,
+    probe,
+)
+from lth_sketch.networks.unwrapping import plain
+from lth_sketch.networks.weights import Patterns, choose, prunable, spread, to_numpy, values, vector
 from lth_sketch.product import Product
 from lth_sketch.validation import Array, Floats
 
@@ -23,7 +35,14 @@ COPIES = 4
 
 
 def jacobian(
-    module: nn.Module, X: Any, *, memory: int = MEMORY, progress: bool | None = None
+    module: nn.Module,
+    X: Any,
+    *,
+    memory: int = MEMORY,
+    progress: bool | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
 ) -> Array:
     """Return the Jacobian of a module's outputs by its prunable weights.
 
@@ -38,6 +57,11 @@ def jacobian(
         about 4 d numbers. The result itself takes n q d numbers.
     progress : bool, optional
         Whether to show a bar; None for yes on a terminal. It needs tqdm, and is left out without.
+    include, exclude
+        As in `prunable`.
+    output : int, str or callable, optional
+        Which part of a module's outputs counts, where it returns several: an index, a key, or a
+        function of them.
 
     Returns
     -------
@@ -47,7 +71,13 @@ def jacobian(
     Raises
     ------
     TypeError, ValueError
-        As `prunable`; also if `X` is not finite or `memory` below 1.
+        As `prunable`; also if the module cannot take `X`, gives random outputs, or normalises by a
+        batch without stored statistics; if `X` is not finite or `memory` below 1.
+
+    Notes
+    -----
+    Modules that look at their data to decide what to do, or hold layers that ``torch.vmap`` does
+    not know, are differentiated row by row, which is slower.
 
     Examples
     --------
@@ -57,7 +87,8 @@ def jacobian(
            [0., 1.]], dtype=float32)
     """
     found: Array | None = None
-    for place, total, rows in _rows(module, X, memory, progress):
+    options = Options(include, exclude, output)
+    for place, total, rows in _rows(module, X, options, memory, progress):
         if found is None:
             found = np.empty((total, rows.shape[1]), to_numpy(rows[:1]).dtype)
         found[place] = to_numpy(rows)
@@ -66,13 +97,20 @@ def jacobian(
 
 
 def jacobian_norms(
-    module: nn.Module, X: Any, *, memory: int = MEMORY, progress: bool | None = None
+    module: nn.Module,
+    X: Any,
+    *,
+    memory: int = MEMORY,
+    progress: bool | None = None,
+    include: Patterns = (),
+    exclude: Patterns = (),
+    output: Output = None,
 ) -> Floats:
     """Return the column norms of `jacobian`, without storing it.
 
     Parameters
     ----------
-    module, X, memory, progress
+    module, X, memory, progress, include, exclude, output
         As in `jacobian`.
 
     Returns
@@ -91,14 +129,13 @@ def jacobian_norms(
     array([5., 2.])
     """
     squares: Any = 0.0
-    for _, _, rows in _rows(module, X, memory, progress):
+    options = Options(include, exclude, output)
+    for _, _, rows in _rows(module, X, options, memory, progress):
         squares = squares + torch.einsum("ij,ij->j", rows.double(), rows.double())
     return np.sqrt(to_numpy(squares))
 
 
-def tangent_product(
-    module: nn.Module, X: Any, *, memory: int = MEMORY, progress: bool | None = None
-) -> Product:
+def tangent_product(module: nn.Module, X: Any, **options: Any) -> Product:
     """Return ``Product(J, w0)``: the masked network, linearised (N1).
 
     Its error under a mask m is ``F_lin(m o w0) - F(w0)``. For a ReLU network of L layers without
@@ -107,8 +144,10 @@ def tangent_product(
 
     Parameters
     ----------
-    module, X, memory, progress
+    module, X
         As in `jacobian`.
+    **options
+        memory, progress, include, exclude and output, as in `jacobian`.
 
     Returns
     -------
@@ -128,19 +167,20 @@ def tangent_product(
     >>> product.A.shape, bool(moments.multinomial(product, probabilities.optimal(product), 9) > 0)
     ((6, 48), True)
     """
-    J = jacobian(module, X, memory=memory, progress=progress)
-    return Product(J, vector(prunable(module)))
+    J = jacobian(module, X, **options)
+    chosen = {name: options[name] for name in ("include", "exclude") if name in options}
+    return Product(J, vector(prunable(module, **chosen)))
 
 
-def kernel_product(
-    module: nn.Module, X: Any, *, memory: int = MEMORY, progress: bool | None = None
-) -> Product:
+def kernel_product(module: nn.Module, X: Any, **options: Any) -> Product:
     """Return ``Product(J, J.T)``: the tangent kernel of a masked network (N2).
 
     Parameters
     ----------
-    module, X, memory, progress
+    module, X
         As in `jacobian`.
+    **options
+        memory, progress, include, exclude and output, as in `jacobian`.
 
     Returns
     -------
@@ -157,7 +197,7 @@ def kernel_product(
     >>> kernel_product(nn.Linear(2, 1, bias=False), [[3.0, 4.0]]).value
     array([[25.]], dtype=float32)
     """
-    J = jacobian(module, X, memory=memory, progress=progress)
+    J = jacobian(module, X, **options)
     return Product(J, J.T)
 
 
@@ -169,8 +209,7 @@ def lazy(
     penalty: float,
     masks: Any = None,
     X_test: Any = None,
-    memory: int = MEMORY,
-    progress: bool | None = None,
+    **options: Any,
 ) -> Any:
     """Return the outputs of the linearised network after ridge training under masks (N2, E4).
 
@@ -193,8 +232,8 @@ def lazy(
         Masks >= 0, binary or with weights; none by default.
     X_test : (n_test, ...) array or tensor, optional
         Samples for predictions.
-    memory, progress
-        As in `jacobian`.
+    **options
+        memory, progress, include, exclude and output, as in `jacobian`.
 
     Returns
     -------
@@ -215,7 +254,8 @@ def lazy(
     array([[1.]])
     """
     penalty = validation.number("penalty", penalty, low=0.0, closed=False)
-    J, start = jacobian(module, X, memory=memory, progress=progress), _outputs(module, X)
+    output = options.get("output")
+    J, start = jacobian(module, X, **options), _outputs(module, X, output)
     targets = validation.array("y", y, ndim=(1, 2)).astype(np.float64)
     if targets.reshape(len(targets), -1).shape != start.shape:
         raise ValueError(
@@ -245,43 +285,90 @@ def lazy(
     fitted = outputs(J, start)
     if X_test is None:
         return fitted
-    rows = jacobian(module, X_test, memory=memory, progress=progress)
-    return fitted, outputs(rows, _outputs(module, X_test))
+    rows = jacobian(module, X_test, **options)
+    return fitted, outputs(rows, _outputs(module, X_test, output))
 
 
-def _outputs(module: nn.Module, X: Any) -> Floats:
+def _outputs(module: nn.Module, X: Any, output: Output) -> Floats:
     """Return the module's outputs as (n, q), in float64."""
-    samples = inputs(module, X)
-    with evaluating(module), torch.no_grad():
-        found = module(samples)
+    net = plain(module)
+    samples = inputs(prunable(net), X)
+    with evaluating(net) as buffers, torch.no_grad():
+        found = pick(call(net, samples, samples, buffers), output)
     return to_numpy(found).reshape(len(samples), -1).astype(np.float64)
 
 
 def _rows(
-    module: nn.Module, X: Any, memory: int, progress: bool | None
+    module: nn.Module, X: Any, options: Options, memory: int, progress: bool | None
 ) -> Iterator[tuple[slice, int, Any]]:
     """Yield rows of the Jacobian: where they belong, how many there are in all, and (c, d)."""
     memory = validation.count("memory", memory)
-    weights = prunable(module)
-    samples = inputs(module, X)
+    with differentiable():
+        yield from _chunks(module, X, options, memory, progress)
+
+
+def _chunks(
+    module: nn.Module, X: Any, options: Options, memory: int, progress: bool | None
+) -> Iterator[tuple[slice, int, Any]]:
+    net = plain(module)
+    pruned = choose(net, include=options.include, exclude=options.exclude).pruned
+    weights = {name: weight.clone() for name, weight in values(pruned).items()}
+    samples = inputs(weights, X)
     d = sum(weight.numel() for weight in weights.values())
     size = next(iter(weights.values())).element_size()
     step = max(1, memory // (COPIES * d * size))
-    with evaluating(module) as buffers:
-        with torch.no_grad():
-            q = module(samples[:1]).numel()
+    q = probe(net, samples, options.output)[0].numel()
+    with evaluating(net) as buffers:
+        state = held(net, buffers)
+
+        def flat(values: Any, x: Any) -> Any:
+            everything = {**state, **spread(pruned, values)}
+            found = functional_call(net, everything, (x[None].clone(),))
+            return pick(found, options.output).reshape(-1)
+
         eye = torch.eye(q, dtype=next(iter(weights.values())).dtype, device=samples.device)
-
-        def output(values: Any, x: Any, e: Any) -> Any:
-            return (functional_call(module, (values, buffers), (x[None],)).reshape(-1) * e).sum()
-
-        gradients = vmap(grad(output), in_dims=(None, 0, 0))
+        mapped = vmap(grad(lambda w, x, e: (flat(w, x) * e).sum()), in_dims=(None, 0, 0))
         total = len(samples) * q
+        looped = False
         for start in _progress(range(0, total, step), progress):
             index = torch.arange(start, min(start + step, total), device=samples.device)
-            found = gradients(weights, samples[index // q], eye[index % q])
-            rows = torch.cat([found[name].reshape(len(index), -1) for name in weights], dim=1)
+            if not looped:
+                try:
+                    found = mapped(weights, samples[index // q], eye[index % q])
+                    rows = torch.cat([found[n].reshape(len(index), -1) for n in weights], dim=1)
+                except (NotImplementedError, RuntimeError, ValueError) as error:
+                    if isinstance(error, torch.OutOfMemoryError):
+                        raise
+                    # Control flow that looks at data, or a layer that vmap does not know.
+                    looped = True
+            if looped:
+                rows = _looped(flat, weights, samples, index.tolist(), q)
             yield slice(start, start + len(index)), total, rows.detach()
+
+
+def _looped(
+    flat: Callable[[Any, Any], Any], weights: Any, samples: Any, index: list[int], q: int
+) -> Any:
+    """Return rows of the Jacobian one after another, for modules that cannot be batched by vmap."""
+    leaves = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
+    last, outputs, found = -1, None, []
+    for row in index:
+        if row // q != last:
+            last, outputs = row // q, flat(leaves, samples[row // q])
+        assert outputs is not None
+        slopes = (
+            torch.autograd.grad(
+                outputs[row % q], list(leaves.values()), retain_graph=True, allow_unused=True
+            )
+            if outputs.requires_grad
+            else [None] * len(leaves)
+        )
+        parts = [
+            torch.zeros_like(leaf) if slope is None else slope
+            for leaf, slope in zip(leaves.values(), slopes, strict=True)
+        ]
+        found.append(torch.cat([part.reshape(-1) for part in parts]))
+    return torch.stack(found)
 
 
 def _progress(steps: Iterable[int], show: bool | None) -> Iterable[int]:

@@ -1,89 +1,115 @@
-"""Which weights of a module are pruned, and how the module is run without touching it."""
+"""Which weights of a module are pruned, by name, and those weights under masks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+import fnmatch
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 
+from lth_sketch.networks import parametrised
+from lth_sketch.networks.layers import DEFAULT, Site, sites
+from lth_sketch.networks.masked import mask_of, parameter_of
+from lth_sketch.networks.unwrapping import unwrapped
 from lth_sketch.validation import Array
 
-LAYERS = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-)
-
-# What a layer has whose weight is made of parts, and what makes it plain again.
-REMOVERS = {
-    "weight_u": "torch.nn.utils.remove_spectral_norm(layer)",
-    "weight_g": "torch.nn.utils.remove_weight_norm(layer)",
-    "weight_orig": "torch.nn.utils.prune.remove(layer, 'weight')",
-    "parametrizations": "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')",
-}
-
 Tensors = dict[str, Any]
+Patterns = str | Sequence[str]
 
 
-def prunable(module: nn.Module) -> Tensors:
-    """Return the weights that are pruned: those of linear and convolutional layers, by name.
+class Choice(NamedTuple):
+    """The weights to prune, each with all the places that hold it, and those that are left out."""
+
+    pruned: dict[str, list[Site]]
+    left: dict[str, list[Site]]
+
+
+def prunable(module: nn.Module, *, include: Patterns = (), exclude: Patterns = ()) -> Tensors:
+    """Return the weights that are pruned, by name.
+
+    Those of linear and convolutional layers, the projections of attention layers, and the layers
+    of `register`. A weight that several layers share is one weight, under the name of the first.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Any module. It is not changed.
+        Any module, also within DataParallel or compiled. It is not changed.
+    include : str or sequence of str
+        Patterns as of a shell for names of other weights of two axes or more, for instance
+        ``"embed*"`` or ``"lstm.weight*"``: embeddings, recurrent layers, parameters of one's own.
+    exclude : str or sequence of str
+        Patterns for weights to leave whole.
 
     Returns
     -------
     dict of torch.Tensor
-        Detached weights (they share memory with the module's), in the order of its layers.
+        Detached weights, times their masks where `apply` has masked them.
 
     Raises
     ------
     TypeError
         If `module` is no module, or such a weight holds no real floating-point numbers.
     ValueError
-        If there is no such weight, one is shared between layers, pruned already, not initialised,
-        or has an entry that is NaN or infinite.
+        If there is no such weight, a pattern fits none, one is parametrised by others, not
+        initialised, or has an entry that is NaN or infinite.
 
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3), nn.Linear(3, 2))
     >>> {name: tuple(weight.shape) for name, weight in prunable(net).items()}
     {'0.weight': (3, 4), '3.weight': (2, 3)}
+    >>> list(prunable(net, exclude="3.*"))
+    ['0.weight']
     """
-    if not isinstance(module, nn.Module):
-        raise TypeError(f"module must be a torch.nn.Module; got {type(module).__name__}")
-    found: Tensors = {}
-    for name, layer in module.named_modules(remove_duplicate=False):
-        if isinstance(layer, LAYERS):
-            title = f"{name}.weight" if name else "weight"
-            found[title] = _checked(title, layer)
-    if not found:
+    return values(choose(module, include=include, exclude=exclude).pruned)
+
+
+def choose(module: nn.Module, *, include: Patterns = (), exclude: Patterns = ()) -> Choice:
+    """Return which weights are pruned and which are left out, with all the places of each."""
+    wanted, unwanted = _patterns("include", include), _patterns("exclude", exclude)
+    groups: dict[tuple[int, ...], list[Site]] = {}
+    for site in sites(unwrapped(module)):
+        places = groups.setdefault(_identity(site), [])
+        if all(site.name != other.name for other in places):
+            places.append(site)
+    known = [site.name for places in groups.values() for site in places]
+    for argument, patterns in (("include", wanted), ("exclude", unwanted)):
+        for pattern in patterns:
+            if not fnmatch.filter(known, pattern):
+                raise ValueError(
+                    f"{argument} has the pattern {pattern!r}, which fits no weight of the module; "
+                    f"it has {', '.join(known) or 'none'}"
+                )
+    pruned: dict[str, list[Site]] = {}
+    left: dict[str, list[Site]] = {}
+    for places in groups.values():
+        names = [site.name for site in places]
+        usual = [site for site in places if site.kind in DEFAULT]
+        if _any(names, unwanted) or not (usual or _any(names, wanted)):
+            left[names[0]] = places
+        else:
+            first = usual[0] if usual else places[0]
+            pruned[first.name] = [first, *(site for site in places if site is not first)]
+    if not pruned:
+        others = f" it has {', '.join(left)}, which include= names;" if left else ""
         raise ValueError(
-            "module has no prunable parameters: it holds no linear or convolutional layer (biases, "
-            "normalisation layers, embeddings and recurrent cells are not pruned)"
+            f"module has no prunable parameters: no weight of a linear, convolutional or attention "
+            f"layer is left;{others} biases and normalisation layers are not pruned"
         )
-    owners: dict[int, str] = {}
-    for name, parameter in module.named_parameters(remove_duplicate=False):
-        if isinstance(parameter, nn.UninitializedParameter):
-            continue
-        first = owners.setdefault(parameter.data_ptr() or id(parameter), name)
-        if first != name and (name in found or first in found):
-            raise ValueError(
-                f"module shares one parameter between {first} and {name}; a mask for one would "
-                "untie them: give each layer a weight of its own (a clone) before pruning"
-            )
-    return found
+    return Choice(pruned, left)
+
+
+def values(pruned: Mapping[str, Sequence[Site]]) -> Tensors:
+    """Return the checked weights of chosen places."""
+    return {name: _checked(places[0]) for name, places in pruned.items()}
+
+
+def spread(pruned: Mapping[str, Sequence[Site]], weights: Tensors) -> Tensors:
+    """Return weights under every name that a layer has for them, for ``functional_call``."""
+    return {site.name: weights[name] for name, places in pruned.items() for site in places}
 
 
 def vector(arrays: Mapping[str, Any]) -> Array:
@@ -117,24 +143,6 @@ def to_numpy(value: Any) -> Array:
     return np.asarray(value)
 
 
-def inputs(module: nn.Module, X: Any) -> Any:
-    """Return X as a tensor on the module's device; real numbers in the type of its weights."""
-    weight = next(iter(prunable(module).values()))
-    tensor = torch.as_tensor(X, device=weight.device)
-    if tensor.dtype.is_floating_point:
-        tensor = tensor.to(weight.dtype)
-        if not bool(torch.isfinite(tensor).all()):
-            raise ValueError(
-                "X must be finite; it has NaN or infinite entries: remove these samples"
-            )
-    if tensor.ndim < 2 or len(tensor) == 0:
-        raise ValueError(
-            f"X must hold samples along its first axis, each of at least one axis; got shape "
-            f"{tuple(tensor.shape)}"
-        )
-    return tensor
-
-
 def masked(weights: Tensors, masks: Mapping[str, Array] | None) -> Tensors:
     """Return the weights times their masks, as new tensors."""
     if masks is None:
@@ -143,44 +151,64 @@ def masked(weights: Tensors, masks: Mapping[str, Array] | None) -> Tensors:
         raise ValueError(
             f"masks must name the prunable weights {', '.join(weights)}; got {', '.join(masks)}"
         )
-    found = {}
-    for name, weight in weights.items():
-        if tuple(np.shape(masks[name])) != tuple(weight.shape):
-            raise ValueError(
-                f"masks[{name!r}] must have shape {tuple(weight.shape)}; got shape "
-                f"{tuple(np.shape(masks[name]))}"
-            )
-        mask = torch.as_tensor(masks[name], dtype=weight.dtype, device=weight.device)
-        found[name] = weight * mask
+    return {name: weight * fitted(name, masks, weight) for name, weight in weights.items()}
+
+
+def fitted(name: str, masks: Mapping[str, Array], weight: Any) -> Any:
+    """Return the mask of a weight as a tensor of its type, if it fits."""
+    shape = tuple(np.shape(masks[name]))
+    if shape != tuple(weight.shape):
+        raise ValueError(
+            f"masks[{name!r}] must have shape {tuple(weight.shape)}; got shape {shape}"
+        )
+    mask = torch.as_tensor(to_numpy(masks[name]), dtype=weight.dtype, device=weight.device)
+    if not bool(torch.isfinite(mask).all()):
+        raise ValueError(f"masks[{name!r}] must be finite: draw it again, or take zeros and ones")
+    return mask.clone()
+
+
+def _patterns(argument: str, patterns: Patterns) -> list[str]:
+    found = [patterns] if isinstance(patterns, str) else list(patterns)
+    for pattern in found:
+        if not isinstance(pattern, str):
+            raise TypeError(f"{argument} must hold patterns, strings; got {pattern!r}")
     return found
 
 
-@contextmanager
-def evaluating(module: nn.Module, *, batch_statistics: bool = False) -> Iterator[Tensors]:
-    """Run a module in evaluation mode, normalisation optionally by the batch; then put it back.
-
-    Yields copies of the buffers, to be used in place of the module's, which so stay as they are.
-    """
-    modes = {layer: layer.training for layer in module.modules()}
-    try:
-        module.eval()
-        if batch_statistics:
-            for layer in module.modules():
-                if isinstance(layer, _NormBase):
-                    layer.training = True
-        yield {name: buffer.clone() for name, buffer in module.named_buffers()}
-    finally:
-        for layer, training in modes.items():
-            layer.training = training
+def _any(names: Collection[str], patterns: Sequence[str]) -> bool:
+    return any(fnmatch.filter(names, pattern) for pattern in patterns)
 
 
-def _checked(name: str, layer: nn.Module) -> Any:
-    remover = next((undo for part, undo in REMOVERS.items() if hasattr(layer, part)), None)
+def _identity(site: Site) -> tuple[int, ...]:
+    """Return what tells one weight from another: its memory, or else its layer."""
+    if _remover(site) is not None:
+        return id(site.layer), hash(site.attribute)
+    parameter = parameter_of(site.layer, site.attribute)
+    if isinstance(parameter, nn.UninitializedParameter) or not parameter.data_ptr():
+        return (id(parameter),)
+    return parameter.data_ptr(), *parameter.shape
+
+
+def _remover(site: Site) -> str | None:
+    """Return what makes a weight plain that others have parametrised."""
+    if mask_of(site.layer, site.attribute) is not None:
+        return None
+    tensors = (*site.layer.named_parameters(), *site.layer.named_buffers())
+    found = parametrised.remover(site.attribute, [name for name, _ in tensors])
+    if found is None and site.attribute not in site.layer._parameters:
+        return f"torch.nn.utils.parametrize.remove_parametrizations(layer, {site.attribute!r})"
+    return found
+
+
+def _checked(site: Site) -> Any:
+    name, layer, attribute = site[:3]
+    remover = _remover(site)
     if remover is not None:
         raise ValueError(
-            f"{name} is pruned or parametrised already; make it plain first, with {remover}"
+            f"{name} is pruned or parametrised already: it is computed from other tensors, and a mask on it "
+            f"would not last; make it plain first, with {remover}"
         )
-    weight = layer.weight
+    weight = parameter_of(layer, attribute)
     if isinstance(weight, nn.UninitializedParameter):
         raise ValueError(f"{name} is not initialised; run the module on one batch first")
     if not weight.dtype.is_floating_point:
@@ -188,6 +216,8 @@ def _checked(name: str, layer: nn.Module) -> Any:
             f"{name} must hold floating-point numbers; got dtype {weight.dtype}: convert the "
             "module, for instance with module.float()"
         )
+    if weight.device.type == "meta":
+        raise ValueError(f"{name} has no values (device meta); load the weights first")
     weight = weight.detach()
     finite = torch.isfinite(weight)
     if not bool(finite.all()):
@@ -196,4 +226,5 @@ def _checked(name: str, layer: nn.Module) -> Any:
             f"{name} must be finite; got {name}{list(where)} = {float(weight[where])}; "
             "load a checkpoint from before the training diverged"
         )
-    return weight
+    mask = mask_of(layer, attribute)
+    return weight if mask is None else weight * mask

@@ -11,7 +11,7 @@ import torch
 from experiments import plans, runs, store, summary
 from experiments.__main__ import RESULTS, main
 from experiments.architectures import ARCHITECTURES, build
-from experiments.figures import collapse, tangent_kernel
+from experiments.figures import collapse, layers, tangent_kernel
 from lth_sketch import networks
 
 
@@ -217,6 +217,7 @@ def test_the_figures_are_published(tmp_path, monkeypatch, capsys):
     sizes = {
         tangent_kernel: {"samples": 2, "trials": 20, "widest": 64, "masks": 2},
         collapse: {"masks": 2, "points": 3},
+        layers: {"samples": 8, "width": 8, "masks": 2},
     }
     for script, small in sizes.items():
         monkeypatch.setattr(script, "SIZES", {"smoke": small})
@@ -226,7 +227,7 @@ def test_the_figures_are_published(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", command)
     main()
     assert "index.html" in capsys.readouterr().out
-    names = {"tangent_kernel", "networks", "collapse"}
+    names = {"tangent_kernel", "networks", "collapse", "layers"}
     made = {f"{name}.{kind}" for name in names for kind in ("csv", "pdf", "png")}
     assert {path.name for path in tmp_path.iterdir()} == made | {
         "index.html",

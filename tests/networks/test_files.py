@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn.utils import prune as torch_prune
 
 from lth_sketch import checkpoints, cli, networks
 
@@ -110,7 +111,8 @@ def spoilt(name, path):
     if name == "pruned":
         net = nn.Sequential(nn.Linear(4, 3))
         networks.prune(net, 0.5)
-        return save(path, net.state_dict()), "belongs to a pruned layer"
+        words = "belongs to a layer masked by this library"
+        return save(path, net.state_dict()), words
     if name == "bomb":
         path.write_bytes(pickle.dumps(Bomb()))
     if name == "truncated":
@@ -118,6 +120,43 @@ def spoilt(name, path):
     if name == "text":
         path.write_text("weights: none")
     return path, "or it is truncated"
+
+
+PARAMETRISED = {
+    "networks.remove(module)": lambda layer: networks.prune(layer, 0.5),
+    "prune.remove(layer, 'weight')": lambda layer: torch_prune.l1_unstructured(
+        layer, "weight", 0.5
+    ),
+    "torch.nn.utils.remove_spectral_norm(layer)": nn.utils.spectral_norm,
+    "remove_parametrizations(layer, 'weight')": nn.utils.parametrizations.weight_norm,
+    "parametrize.remove_parametrizations(layer, 'weight')": nn.utils.parametrizations.spectral_norm,
+    "torch.nn.utils.remove_weight_norm(layer)": nn.utils.weight_norm,
+    "remove_parametrizations(layer, 'weight') ": nn.utils.parametrizations.orthogonal,
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+@pytest.mark.parametrize("remover", PARAMETRISED)
+def test_parametrised_weights_are_refused_with_their_remover_in_modules_and_files(
+    tmp_path, remover
+):
+    net = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    PARAMETRISED[remover](net[0])
+    path = save(tmp_path / "weights.pt", net.state_dict())
+    with pytest.raises(ValueError, match=r"0\..*weight.* belongs to") as told:
+        checkpoints.masks(checkpoints.read(path), 0.5)
+    assert remover.partition("(")[0].rpartition(".")[2] in str(told.value)
+    if "networks.remove" in remover:
+        return
+    with pytest.raises(ValueError, match=r"0\.weight is pruned or parametrised already") as told:
+        networks.find(net, 0.5)
+    assert remover.strip() in str(told.value)
+    # With that layer left out, the rest is pruned.
+    assert list(networks.find(net, 0.5, exclude="0.*")) == ["1.weight"]
+    # And what the message says helps.
+    call = str(told.value).partition("with ")[2]
+    eval(call, {"torch": torch, "layer": net[0]})
+    assert list(networks.find(net, 0.5, floor=1)) == ["0.weight", "1.weight"]
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
