@@ -205,8 +205,8 @@ def _checked(site: Site) -> Any:
     remover = _remover(site)
     if remover is not None:
         raise ValueError(
-            f"{name} is pruned or parametrised already: it is computed from other tensors, and a mask on it "
-            f"would not last; make it plain first, with {remover}"
+            f"{name} is pruned or parametrised already: it is computed from other tensors, and a "
+            f"mask on it would not last; make it plain first, with {remover}"
         )
     weight = parameter_of(layer, attribute)
     if isinstance(weight, nn.UninitializedParameter):
