@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from functools import partial
 
@@ -15,12 +16,16 @@ from lth_sketch.kernels import errors, fixed
 from lth_sketch.parallel import blockwise
 from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
+from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats, Integers
 
 __all__ = ["Probe", "probe", "quantile_limit", "squared_errors"]
 
 # Trials that share one child Generator. Fixed, so that no number of threads changes a bit.
 BLOCK = 64
+
+# Share of the total norm below which a term takes no part in a sum of weights.
+FAINT = 1e-100
 
 _Simulate = Callable[[np.random.Generator, Floats], None]
 
@@ -65,7 +70,7 @@ def squared_errors(
     Returns
     -------
     (trials,) array, or (len(s), trials) for an array s
-        Squared errors, in float64.
+        Squared errors, in float64; their roots are right to `rounding`.
 
     Raises
     ------
@@ -149,7 +154,8 @@ def quantile_limit(
     Returns
     -------
     float, or array of the shape of `s`
-        Limit on ``||err||_F``, in the units of the product. The statement is for each s by itself.
+        Limit on ``||err||_F``, in the units of the product, with `rounding` on top. The statement
+        is for each s by itself.
 
     Raises
     ------
@@ -165,8 +171,67 @@ def quantile_limit(
     delta = validation.risk("delta", delta)
     trials = validation.count("trials", trials)
     k = _rank(delta, risk, trials)
-    found = squared_errors(product, p, s, trials=trials, design=design, rng=rng, n_jobs=n_jobs)
-    return np.asarray(np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k]))[()]
+    generator = validation.generator(rng)
+    again = copy.deepcopy(generator)
+    found = squared_errors(
+        product, p, s, trials=trials, design=design, rng=generator, n_jobs=n_jobs
+    )
+    limit = np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k])
+    # What rounding may have taken goes on top.
+    floor = rounding(product, p, s, trials=trials, design=design, rng=again, n_jobs=n_jobs)
+    return np.asarray(limit + floor)[()]
+
+
+def rounding(
+    product: Product,
+    p: npt.ArrayLike,
+    s: npt.ArrayLike,
+    *,
+    trials: int,
+    design: str = "multinomial",
+    rng: np.random.Generator | int | None = None,
+    n_jobs: int | None = None,
+) -> Floats:
+    """Return how far rounding may have moved the roots of `squared_errors`.
+
+    Errors are read off the factor of S0: ``||err||`` is off by at most some epsilon of ``sum u_i
+    |m_i - 1|``, more for large products (`Product.unit_error`). The number matters where terms, or
+    what a mask leaves of them, nearly cancel; statements about simulated errors take it into
+    account.
+
+    Parameters
+    ----------
+    product, p, s, trials, design, rng, n_jobs
+        As in `squared_errors`. For "multinomial" and "top" the limit is that of every mask. For
+        the other designs it is that of the masks drawn, which are drawn again: pass a Generator in
+        the same state, or the same seed.
+
+    Returns
+    -------
+    float, or array of the shape of `s`
+        In the units of the product.
+
+    Examples
+    --------
+    >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
+    >>> float(rounding(product, [3, 4], 4, trials=1)) < 1e-12
+    True
+    """
+    draws = validation.sizes(s)
+    u = product.term_norms / product.total
+    if design == "multinomial":
+        chances = validation.covering(p, product.term_norms)
+        reach = 1.0 + np.divide(u, chances, out=np.zeros_like(u), where=u > 0).max()
+    elif design == "top":
+        reach = 1.0
+    else:
+        alone = Product((u * (u > FAINT))[None, :], np.ones(product.d))
+        sums = squared_errors(alone, p, s, trials=trials, design=design, rng=rng, n_jobs=n_jobs)
+        # sum u_i (m_i - 1), and twice the sum of u_i, which is 1.
+        reach = 2.0 + np.sqrt(sums.max(axis=-1))
+    # Sums of at most so many terms, and what the coordinates are off.
+    error = product.unit_error + 2.0 * EPS * (product.d + draws)
+    return np.asarray(error * reach * product.total)[()]
 
 
 def _rank(delta: float, risk: float | None, trials: int) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import validation
+from lth_sketch import coordinates, validation
 from lth_sketch.parallel.norms import column_squares
 from lth_sketch.parallel.products import matmul
+from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Array, Floats
 
 # The largest number of float64 entries of a factor C of S0: 2 GiB.
@@ -112,11 +113,13 @@ class Product:
 
     @cached_property
     def norm2(self) -> float:
-        """Squared Frobenius norm of AB, by the cheaper of AB itself and the matrix H of S0."""
+        """Squared Frobenius norm of AB; its root is right to some epsilon of `total`.
+
+        By the cheaper of AB itself and triangles of A and B.
+        """
         if self.q * self.r <= self.d * (self.q + self.r):
             return float(np.einsum("jk,jk->", self._value, self._value))
-        unit = self.term_norms / self.total
-        return max(0.0, float(unit @ self._cosines @ unit)) * self.total**2
+        return coordinates.squares(self.A, self._rows)
 
     @property
     def coherence(self) -> float:
@@ -148,12 +151,27 @@ class Product:
         """
         return np.asarray(self.unit_factor.T * self.total, order="C")
 
-    @cached_property
+    @property
     def unit_factor(self) -> Floats:
         """The factor of S0 transposed and divided by `total`: (d, rank), row i for term i.
 
         The form in which kernels read it; no scale of A or B can overflow in it.
         """
+        return self._coordinates[0]
+
+    @property
+    def unit_error(self) -> float:
+        """How far rounding may move what is read off `unit_factor`.
+
+        ``total * ||(m - 1) @ unit_factor||`` is ``||A diag(m) B - AB||_F`` to within ``unit_error *
+        sum_i u_i |m_i - 1|``: some epsilon from the terms themselves or from triangles. Where these
+        would take more than a second, about its root times the largest sine between two terms, from
+        Gram matrices (the root itself for sparse A).
+        """
+        return self._coordinates[1]
+
+    @cached_property
+    def _coordinates(self) -> tuple[Floats, float]:
         terms = self.q * self.r
         entries = min(self.d, terms) * self.d
         if entries > FACTOR_ENTRIES:
@@ -164,8 +182,22 @@ class Product:
             )
         if terms < self.d:
             A, B = _dense(self.A) / self.total, _dense(self._rows)
-            return np.asarray(np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms))
-        return _root(self._cosines) * (self.term_norms / self.total)[:, None]
+            found = np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms)
+            return np.asarray(found), 2 * EPS
+        found, error = coordinates.unit_terms(self.A, self._rows, self.column_norms, self.row_norms)
+        found *= (self.term_norms / self.total)[:, None]
+        return found, error
+
+    def centred_moment(self, p: Floats) -> float:
+        """``E ||Z - AB||^2`` over total^2 for one term Z over its p, drawn by p: a sum of squares.
+
+        Where the terms over p are nearly equal it keeps the digits that a difference of second
+        moments loses.
+        """
+        sizes = np.divide(self.term_norms, p, out=np.zeros(self.d), where=self.term_norms > 0)
+        return coordinates.centred_moment(
+            self.A, self._rows, self.column_norms, self.row_norms, p, sizes / self.total
+        )
 
     @cached_property
     def _value(self) -> Floats:
@@ -178,13 +210,6 @@ class Product:
         for start in range(0, self.q, CHUNK):
             out[start : start + CHUNK] = matmul(A[start : start + CHUNK].astype(np.float64), B)
         return out
-
-    @property
-    def _cosines(self) -> Floats:
-        """H of S0 divided by u_i u_j: the cosines between terms, zero where a term is zero."""
-        H = _gram(self.A, self.column_norms)
-        H *= _gram(self._rows.T, self.row_norms)
-        return H
 
     @property
     def _rows(self) -> Any:
@@ -218,37 +243,6 @@ def _vanished(A: Any, squares: Floats) -> npt.NDArray[np.bool_]:
         # An array for dense and sparse A alike.
         result[zero] = np.asarray(abs(A[:, zero]).sum(axis=0)).ravel() > 0
     return result
-
-
-def _gram(A: Any, scale: Floats) -> Floats:
-    """``A^T A`` with row and column i divided by scale_i, in float64."""
-    if scipy.sparse.issparse(A):
-        wide = A.astype(np.float64)
-        G = np.asarray((wide.T @ wide).toarray())
-    elif A.dtype == np.float64:
-        G = A.T @ A
-    else:
-        G = np.zeros((A.shape[1], A.shape[1]))
-        for start in range(0, A.shape[0], CHUNK):
-            rows = A[start : start + CHUNK].astype(np.float64)
-            G += rows.T @ rows
-    inverse = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0)
-    G *= inverse[:, None]
-    G *= inverse
-    return np.asarray(G)
-
-
-def _root(cosines: Floats) -> Floats:
-    """Return L (d, rank) with ``L L^T = cosines``, rows of unit norm, by pivoted Cholesky.
-
-    Cosines rather than H itself: dropping what lies below the tolerance is then harmless for every
-    term, however small beside the others.
-    """
-    packed, pivots, rank, _ = scipy.linalg.lapack.dpstrf(cosines.T, lower=0)
-    upper = np.triu(packed)[:rank]
-    root = np.empty((len(cosines), rank))
-    root[pivots - 1] = upper.T
-    return root
 
 
 def _dense(A: Any) -> Floats:

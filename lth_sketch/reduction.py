@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -194,19 +194,23 @@ def factor(X: Any, Y: Floats) -> Factor:
     width = d + Y.shape[1]
     joined = (np.hstack([block, Y[rows]]) for rows, block in blocks(X, SHORT))
     if n <= width:
-        triangle = np.asarray(np.linalg.qr(np.vstack(list(joined)), mode="r"))
+        R = np.asarray(np.linalg.qr(np.vstack(list(joined)), mode="r"))
     else:
-        triangle = np.zeros((width, width), order="F")
-        for block in joined:
-            # LAPACK's tpqrt: the triangle so far on top of a block of rows.
-            triangle = scipy.linalg.lapack.dtpqrt(
-                0, min(PANEL, width), triangle, np.asfortranarray(block), overwrite_b=True
-            )[0]
+        R = triangle(joined, width)
     k = min(n, d)
-    rest = np.square(triangle[k:, d:]).sum(axis=0)
-    return Factor(
-        np.ascontiguousarray(triangle[:k, :d]), np.ascontiguousarray(triangle[:k, d:]), rest, n
-    )
+    rest = np.square(R[k:, d:]).sum(axis=0)
+    return Factor(np.ascontiguousarray(R[:k, :d]), np.ascontiguousarray(R[:k, d:]), rest, n)
+
+
+def triangle(parts: Iterable[Floats], width: int) -> Floats:
+    """Return the triangle R (width, width) with the Gram matrix of blocks of rows (n_i, width)."""
+    R = np.zeros((width, width), order="F")
+    for part in parts:
+        # LAPACK's tpqrt: the triangle so far on top of a block of rows.
+        R = scipy.linalg.lapack.dtpqrt(
+            0, min(PANEL, width), R, np.asfortranarray(part), overwrite_b=True
+        )[0]
+    return np.asarray(R)
 
 
 def blocks(X: Any, height: int = TALL) -> Iterator[tuple[slice, Floats]]:

@@ -15,10 +15,16 @@ from lth_sketch.multigraphs import GraphTable
 from lth_sketch.parallel.products import matmul
 from lth_sketch.product import LARGEST, Product
 from lth_sketch.recent import Law, recent
+from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
 
 # Multiplications spent at most on the exact diameter D before a bound on it is taken.
 DIAMETER_WORK = 2**36
+# Rounding of terms over their probabilities, and of their mean.
+ROUNDED = 2**4 * EPS
+# Share of the uncentred second moment below which the centred one is no difference of two: five
+# binary digits are lost at most.
+CANCELLED = 2**-5
 # Pairs of terms are compared in square blocks of this many rows.
 BLOCK = 512
 
@@ -46,6 +52,9 @@ class SingleDraw(Law):
         ``E ||Z||^2``.
     R : float
         ``max ||Z||``.
+    floor : float
+        How far rounding may put ``||err||``, and whatever bounds it, below the truth: what bounds
+        add. ``||err||`` is moved by at most a factor times ``sum u_i |m_i - 1| <= (1 + R) U``.
     """
 
     def __init__(self, product: Product, p: npt.ArrayLike) -> None:
@@ -58,7 +67,10 @@ class SingleDraw(Law):
         with np.errstate(over="ignore"):
             self.uncentred = float((u * (u / self._q)).sum())
             self.R = float((u / self._q).max())
-        self.T = max(0.0, self.uncentred - product.norm2 / product.total**2)
+        self.T = self.uncentred - product.norm2 / product.total**2
+        if CANCELLED * self.uncentred > self.T:
+            self.T = product.centred_moment(self.p)
+        self.floor = ROUNDED * (1.0 + self.R)
         self._kept: dict[str, Any] = {}
         self._graphs: GraphTable | None = None
 
@@ -87,12 +99,19 @@ class SingleDraw(Law):
         """Terms Y_i that can be drawn, one a row, in the coordinates of S0."""
         return self._centred
 
+    @property
+    def factor_floor(self) -> float:
+        """`floor` for what is read off the factor of S0."""
+        return self.floor + self._product.unit_error * (1.0 + self.R)
+
     @cached_property
     def _centred(self) -> Floats:
         """Rows Y_i in the coordinates of S0, for the terms that can be drawn."""
         C = self._product.unit_factor
         rows = C[self._live] / self._q[:, None]
         rows -= C.sum(axis=0)
+        # By how much that is not the mean, in rounding.
+        rows -= self._q @ rows
         return rows
 
     @cached_property
@@ -100,6 +119,13 @@ class SingleDraw(Law):
         """``||Y_i||^2`` for the terms that can be drawn."""
         with np.errstate(over="ignore"):
             return np.asarray(np.einsum("ik,ik->i", self._centred, self._centred))
+
+    @cached_property
+    def second(self) -> float:
+        """``E ||Y||^2`` of the very rows that the bounds below are made of, and at least T."""
+        found = float(self._q @ self._squares)
+        # A square may overflow where its share of the mean does not.
+        return max(self.T, found) if np.isfinite(found) else self.T
 
     @cached_property
     def M(self) -> float:

@@ -15,6 +15,8 @@ EXACT = 2**12 * EPS
 PUBLISHED = 2**18 * EPS
 # A quantity found by quadrature or root finding (about 1e-8).
 QUADRATURE = 2**25 * EPS
+# A term of a product in the coordinates of a triangle, over the root of the number of terms.
+TERMS = 2**3 * EPS
 # float32 results of float64 accumulation.
 SINGLE = 2**3 * EPS32
 

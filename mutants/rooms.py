@@ -45,7 +45,8 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "bounds/unseen_labels.py": ("anticipated",),
         "bounds/worst_cases.py": ("bounds_worst_cases",),
         "recent.py": ("bounds",),
-        "single_draw.py": ("bounds", "moments"),
+        "single_draw.py": ("bounds", "moments", "cancellation"),
+        "coordinates.py": ("product", "cancellation"),
     },
     "probabilities": {
         "anticipation.py": ("anticipated",),

@@ -182,10 +182,13 @@ def test_quantile_limit_takes_the_order_statistic_it_states():
     p = probabilities.optimal(product)
     found = np.sort(montecarlo.squared_errors(product, p, [2, 4], trials=199, rng=17))
     limit = montecarlo.quantile_limit(product, p, [2, 4], 0.05, trials=199, rng=17)
-    np.testing.assert_array_equal(limit, np.sqrt(found[:, -10]))
+    floor = montecarlo.rounding(product, p, [2, 4], trials=199)
+    assert (floor > 0).all()
+    assert (floor < EXACT * limit).all()
+    np.testing.assert_array_equal(limit, np.sqrt(found[:, -10]) + floor)
     risky = montecarlo.quantile_limit(product, p, [2, 4], 0.05, risk=1e-3, trials=199, rng=17)
     k = max(k for k in range(1, 199) if scipy.stats.binom.cdf(k - 1, 199, 0.05) <= 1e-3)
-    np.testing.assert_array_equal(risky, np.sqrt(found[:, -k]))
+    np.testing.assert_array_equal(risky, np.sqrt(found[:, -k]) + floor)
 
 
 @pytest.mark.parametrize(

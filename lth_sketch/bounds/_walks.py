@@ -38,17 +38,17 @@ TERMS = 20
 
 def two_centres(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     """Return B6' on ``s ||err||``: the least over the weights b > 1."""
-    steps = Steps.of(draw) if draw.T > 0.0 else None
+    steps = Steps.of(draw) if draw.M > 0.0 else None
     if steps is None:
-        return np.full(np.shape(s), np.inf if draw.T > 0.0 else 0.0)
+        return np.full(np.shape(s), np.inf if draw.M > 0.0 else 0.0)
     return np.asarray(np.min([_radial(steps, b, s, delta) for b in WEIGHTS[1:]], axis=0))
 
 
 def form_s(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     """Return B10 in form S on ``s ||err||``, infinite where it cannot be computed."""
-    steps = Steps.of(draw) if draw.T > 0.0 else None
+    steps = Steps.of(draw) if draw.M > 0.0 else None
     if steps is None:
-        return np.full(np.shape(s), np.inf if draw.T > 0.0 else 0.0)
+        return np.full(np.shape(s), np.inf if draw.M > 0.0 else 0.0)
     sizes, where = np.unique(s, return_inverse=True)
     found = np.array([_form_s(steps, int(size), delta) for size in sizes])
     return np.asarray(found[where].reshape(np.shape(s)))

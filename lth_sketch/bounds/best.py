@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lth_sketch import moments, probabilities, squared_error, validation
+from lth_sketch.bounds import _floors
 from lth_sketch.bounds.chebyshev import moment
 from lth_sketch.bounds.designs import systematic
 from lth_sketch.bounds.draws import bousquet, cantelli, mcdiarmid, radial
@@ -125,8 +126,9 @@ def _independent_differences(
         with np.errstate(over="ignore"):
             span = product.term_norms[loose] / product.total / pi[loose]
             reach[draws == size] = np.square(span).sum()
-    bound: Floats = (np.sqrt(found) + np.sqrt(-np.log(delta) / 2.0 * reach)) * product.total
-    return bound
+    floor = _floors.of(product, p, draws, "poisson")
+    bound: Floats = np.sqrt(found) + np.sqrt(-np.log(delta) / 2.0 * reach) + floor
+    return bound * product.total
 
 
 def _systematic(
@@ -135,29 +137,31 @@ def _systematic(
     return systematic(product, p, s, delta)
 
 
-def _markov(second: Callable[..., Floats]) -> _Choice:
-    """Return Markov's inequality for an exact second moment."""
+def _markov(design: str, second: Callable[..., Floats]) -> _Choice:
+    """Return Markov's inequality for the exact second moment of a design."""
 
     def choose(
         product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, order: int
     ) -> Floats:
         # Some are integrals, found to better than this.
-        return np.sqrt(second(product, p, s) * (1.0 + QUADRATURE) / delta)
+        found = np.sqrt(second(product, p, s) * (1.0 + QUADRATURE) / delta)
+        return found + _floors.of(product, p, s, design) * product.total
 
     return choose
 
 
 def _top(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, order: int) -> Floats:
-    return np.sqrt(moments.top(product, p, s))
+    floor = _floors.of(product, p, s, "top") * product.total
+    return np.sqrt(moments.top(product, p, s)) + floor
 
 
 _DESIGNS: dict[str, _Choice] = {
-    "conditional": _markov(moments.conditional),
-    "hybrid": _markov(moments.hybrid),
+    "conditional": _markov("conditional", moments.conditional),
+    "hybrid": _markov("hybrid", moments.hybrid),
     "multinomial": _multinomial,
-    "pivotal": _markov(moments.pivotal),
+    "pivotal": _markov("pivotal", moments.pivotal),
     "poisson": _poisson,
-    "priority": _markov(moments.priority),
+    "priority": _markov("priority", moments.priority),
     "systematic": _systematic,
     "top": _top,
 }

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lth_sketch import squared_error, validation
-from lth_sketch.bounds import _certificate, _quadrature
+from lth_sketch.bounds import _certificate, _floors, _quadrature
 from lth_sketch.product import Product
 from lth_sketch.squared_error import MOST, Moments
 from lth_sketch.tolerances import ROUNDING
@@ -85,7 +85,8 @@ def moment(
         raise ValueError(f"order must be at most {MOST}; got {order}")
     design = validation.choice("design", design, squared_error.DESIGNS)
     found = squared_error.moments(product, p, draws, order, design)
-    return np.asarray(np.sqrt(least(found, delta)) * product.total)[()]
+    floor = _floors.of(product, p, draws, design)
+    return np.asarray((np.sqrt(least(found, delta)) + floor) * product.total)[()]
 
 
 def least(found: Moments, delta: float) -> Floats:

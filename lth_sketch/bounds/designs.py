@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import validation
+from lth_sketch.bounds import _floors
 from lth_sketch.product import Product
 from lth_sketch.systematic_draw import SystematicDraw
 from lth_sketch.tolerances import EPS
@@ -56,7 +57,11 @@ def priority(product: Product, s: npt.ArrayLike) -> Floats:
     """
     draws = validation.sizes(s)
     relative = product.term_norms / product.total
-    off_diagonal = max(0.0, 1.0 - float(relative @ relative))
+    # What the others have, for each: no difference, for the largest term may be nearly everything.
+    others = 1.0 - relative
+    largest = int(relative.argmax())
+    others[largest] = relative[:largest].sum() + relative[largest + 1 :].sum()
+    off_diagonal = float(relative @ others)
     bound = np.full(draws.shape, np.inf)
     np.divide(off_diagonal, draws - 1.0, out=bound, where=draws > 1)
     bound[draws >= np.count_nonzero(relative)] = 0.0
@@ -104,7 +109,8 @@ def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: floa
     delta = validation.risk("delta", delta)
     sizes, where = np.unique(draws, return_inverse=True)
     found = np.array([SystematicDraw.of(product, p, int(size)).quantile(delta) for size in sizes])
-    return np.asarray(found[where.reshape(draws.shape)] * product.total)[()]
+    exact = found[where.reshape(draws.shape)]
+    return np.asarray((exact + _floors.of(product, p, draws, "systematic")) * product.total)[()]
 
 
 def poisson_minimax(w: npt.ArrayLike, s: int, alpha: float = 1.0) -> PoissonMinimax:

@@ -72,7 +72,9 @@ def frobenius(product: Product, s: npt.ArrayLike, beta: float = 1.0) -> Floats:
     """
     draws = validation.sizes(s)
     beta = _beta(beta)
-    excess = max(0.0, 1.0 / beta - product.norm2 / product.total**2)
+    # The centred part and the rest by themselves: their sum is no difference.
+    best = SingleDraw(product, product.term_norms)
+    excess = float((np.sqrt(best.T) + best.floor) ** 2) + (1.0 / beta - 1.0)
     return excess / draws * product.total**2
 
 
@@ -309,32 +311,35 @@ def _deviation(
 ) -> Floats:
     draws = validation.sizes(s).astype(np.float64)
     _log_risk(delta)
-    return bound(SingleDraw.of(product, p), draws, float(delta)) * product.total
+    law = SingleDraw.of(product, p)
+    # What rounding may have taken goes on top: a bound is never below the truth.
+    floor = law.floor if bound is _mcdiarmid else law.factor_floor
+    return (bound(law, draws, float(delta)) + floor) * product.total
 
 
 def _mcdiarmid(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    return _bounded_differences(draw, 2.0 * draw.R, s, delta)
+    return _bounded_differences(draw.T, 2.0 * draw.R, s, delta)
 
 
 def _mcdiarmid_sharp(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    return _bounded_differences(draw, draw.D, s, delta)
+    return _bounded_differences(draw.second, draw.D, s, delta)
 
 
-def _bounded_differences(draw: SingleDraw, span: float, s: Floats, delta: float) -> Floats:
-    bound: Floats = np.sqrt(draw.T / s) + span * np.sqrt(-np.log(delta) / (2.0 * s))
+def _bounded_differences(T: float, span: float, s: Floats, delta: float) -> Floats:
+    bound: Floats = np.sqrt(T / s) + span * np.sqrt(-np.log(delta) / (2.0 * s))
     return bound
 
 
 def _bousquet(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    spread = draw.sigma2 + 2.0 * draw.M * np.sqrt(draw.T / s)
+    spread = draw.sigma2 + 2.0 * draw.M * np.sqrt(draw.second / s)
     return _bennett(draw, spread, s, delta)
 
 
 def _radial(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    if draw.T == 0.0:
+    if draw.second == 0.0:
         return np.zeros_like(s)[()]
     harmonic = scipy.special.digamma(s + 1.0) + np.euler_gamma
-    spread = draw.sigma2 + draw.omega2 / draw.T * harmonic / (4.0 * s)
+    spread = draw.sigma2 + draw.omega2 / draw.second * harmonic / (4.0 * s)
     return _bennett(draw, spread, s, delta)
 
 
@@ -344,11 +349,11 @@ def _two_centres(draw: SingleDraw, s: Floats, delta: float) -> Floats:
 
 def _bennett(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Floats:
     tail = bennett.excess(s * spread, draw.M, -float(np.log(delta))) / s
-    return np.asarray(np.sqrt(draw.T / s) + tail)[()]
+    return np.asarray(np.sqrt(draw.second / s) + tail)[()]
 
 
 def _cantelli(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    bound: Floats = np.sqrt(draw.T / s + np.sqrt(draw.variance(s) * (1.0 - delta) / delta))
+    bound: Floats = np.sqrt(draw.second / s + np.sqrt(draw.variance(s) * (1.0 - delta) / delta))
     return bound
 
 

@@ -11,6 +11,7 @@ import scipy
 from lth_sketch import validation
 from lth_sketch.product import LARGEST, Product
 from lth_sketch.reduction import factor
+from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
 
 
@@ -86,6 +87,8 @@ def spectral(
     np.fill_diagonal(second, second.diagonal() - gains**4)
     last = len(sigma) - 1
     v = max(0.0, float(scipy.linalg.eigvalsh(second, subset_by_index=[last, last])[0]))
+    # What rounding may have taken from a difference as large as L goes on top.
+    v += 4.0 * EPS * L
     log = np.log(2.0 * len(sigma) / risk)
     linear = log * L / (3.0 * draws)
     bound: Floats = linear + np.hypot(linear, np.sqrt(2.0 * v * log / draws))

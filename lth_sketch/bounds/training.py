@@ -11,6 +11,7 @@ import scipy
 from lth_sketch import filters, validation
 from lth_sketch.product import Product
 from lth_sketch.reduction import factor
+from lth_sketch.single_draw import ROUNDED
 from lth_sketch.tolerances import SINGLE
 from lth_sketch.validation import Floats
 
@@ -85,7 +86,9 @@ def end_of_training(
         else:
             alpha = validation.number("alpha", alpha, low=0.0, high=1.0)
             root = _over_root(start, 1.0 - alpha) + _over_root(moved, alpha)
-        bound: Floats = np.maximum(root * root - trained, 0.0) / draws
+        # What rounding may have taken from either square goes on top.
+        excess = np.maximum(root * root - trained, 0.0) + ROUNDED * root * root
+        bound: Floats = excess / draws
     return bound
 
 

@@ -58,8 +58,8 @@ def centred(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float) 
     delta = validation.risk("delta", delta)
     draw = SingleDraw.of(product, p)
     each = [
-        _walks.form_s(draw, draws, delta) / draws * product.total,
+        (_walks.form_s(draw, draws, delta) / draws + draw.factor_floor) * product.total,
         radial(product, p, s, delta, centres=2),
-        np.full(draws.shape, draw.M * product.total),
+        np.full(draws.shape, (draw.M + draw.factor_floor) * product.total),
     ]
     return np.asarray(np.min(each, axis=0))[()]

@@ -159,8 +159,7 @@ def worst_case(
     live = np.flatnonzero(sizes)
     terms = sizes[live] * (sizes[live] / draw[live])
     if norm == "columns":
-        left_over = max(0.0, 2.0 * float(sizes.max()) - float(sizes.sum()))
-        worst = max(0.0, float(terms.sum()) - left_over**2)
+        worst = _beyond_closing(sizes[draw > 0], draw[draw > 0])
         witness = alpha * np.sign(relative) * _closing(sizes)
     else:
         Q = np.diag(terms) - rows[live] @ rows[live].T
@@ -224,6 +223,18 @@ def top(B: npt.ArrayLike, p: npt.ArrayLike, s: int, alpha: float = 1.0) -> Worst
     U, sigma, _ = scipy.linalg.svd(rows[removed], full_matrices=False)
     witness[0, removed] = alpha * U[:, 0]
     return WorstCase(float(sigma[0] * scale) ** 2, witness)
+
+
+def _beyond_closing(sizes: Floats, draw: Floats) -> float:
+    """``sum w_i^2 / p_i - (2 max w_i - sum w_i)_+^2`` for w >= 0 and p > 0, as a sum of squares."""
+    large = int(sizes.argmax())
+    rest = float(np.delete(sizes, large).sum())
+    if sizes[large] <= rest:
+        return float((sizes * (sizes / draw)).sum())
+    # sum w_i^2 / p_i - (sum w_i)^2 is the first sum, and the square of the sum exceeds that of the
+    # difference by the second.
+    gaps = sizes - draw * float(sizes.sum())
+    return float((gaps * (gaps / draw)).sum()) + 4.0 * float(sizes[large]) * rest
 
 
 def _closing(lengths: Floats) -> Floats:

@@ -72,7 +72,7 @@ def optimal(product: Product, s: npt.ArrayLike) -> Floats:
     [48.  4.]
     """
     draws = validation.sizes(s)
-    return _square(product, max(0.0, 1.0 - product.norm2 / product.total**2) / draws)
+    return _square(product, SingleDraw(product, product.term_norms).T / draws)
 
 
 def top(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from lth_sketch import methods, validation
 from lth_sketch.product import Product
+from lth_sketch.reduction import blocks
+from lth_sketch.single_draw import CANCELLED
+from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
 
 
@@ -208,8 +214,51 @@ def _value(product: Product) -> float:
 
 
 def _signs(product: Product) -> float:
-    relative = product.term_norms / product.total
-    return max(0.0, _norms(product) + _value(product) - 2.0 * float(relative @ relative))
+    """``sum over i < j of ||A_i B_j + A_j B_i||^2`` in units of U^2.
+
+    It is a difference of three sums, unless one or two terms are nearly everything: what is left of
+    these sums is then rounding. Then the pairs of the largest term are summed by themselves, and
+    the rest is a smaller case.
+    """
+    found, unit = 0.0, product.total
+    while True:
+        relative = product.term_norms / product.total
+        own = 2.0 * float(relative @ relative)
+        plain = _norms(product) + _value(product)
+        share = (product.total / unit) ** 2
+        lost = CANCELLED * share * (plain + own)
+        if plain - own >= CANCELLED * (plain + own) or lost < EPS * found:
+            return found + max(0.0, plain - own) * share
+        largest = int(relative.argmax())
+        found += _pairs(product, largest) * share
+        rest = np.arange(product.d) != largest
+        if not product.term_norms[rest].any():
+            sizes = (product.column_norms[rest], product.row_norms[rest])
+            return found + float(np.linalg.norm(sizes[0]) / unit * np.linalg.norm(sizes[1])) ** 2
+        product = Product(product.A[:, rest], product.B[rest])
+
+
+def _pairs(product: Product, k: int) -> float:
+    """``sum over j != k of ||A_k B_j + A_j B_k||^2`` in units of U^2: a sum of squares."""
+    rows = product.B if product.B.ndim == 2 else product.B[:, None]
+    along_a, across_a = _projected(product.A, k, product.column_norms[k])
+    along_b, across_b = _projected(rows.T, k, product.row_norms[k])
+    each = (product.term_norms[k] / product.total * (along_a + along_b)) ** 2
+    each += (product.column_norms[k] / product.total) ** 2 * across_b
+    each += (product.row_norms[k] / product.total) ** 2 * across_a
+    each[k] = 0.0
+    return float(each.sum())
+
+
+def _projected(M: Any, k: int, norm: float) -> tuple[Floats, Floats]:
+    """Return the columns of M by column k: multiples of it, and squared lengths across it."""
+    column = M[:, [k]]
+    direction = (column.toarray() if scipy.sparse.issparse(column) else column).ravel() / norm
+    along = np.asarray(M.T @ direction)
+    across = np.zeros(M.shape[1])
+    for at, block in blocks(M):
+        across += np.square(block - np.outer(direction[at], along)).sum(axis=0)
+    return along / norm, across
 
 
 def _square(product: Product, relative: Floats) -> Floats:
