@@ -247,7 +247,7 @@ def test_never_above_what_it_stands_beside():
         assert found.shape == s.shape
         two = bounds.radial(product, p, s, delta, centres=2)
         assert (found <= two).all()
-        assert (found <= law.M * product.total).all()
+        assert (found <= (law.M + law.factor_floor) * product.total).all()
         assert (two <= bounds.radial(product, p, s, delta)).all()
     assert bounds.centred(product, p, 40, 1e-6) == bounds.centred(product, p, s, 1e-6)[1, 0]
 
