@@ -15,7 +15,7 @@ def of(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, design: str) -> Flo
     """Return how far ``||err||`` may lie above what is read off the factor of S0, in units of U.
 
     Errors are off by `Product.unit_error`, and what is made of them by some epsilon, of
-    ``sum u_i |m_i - 1|``; that is at most 1 and what the kept entries have.
+    ``sum u_i |m_i - 1|``. Entries that are kept surely have no part in it.
     """
     draws = validation.sizes(s)
     if design == "multinomial":
@@ -28,7 +28,9 @@ def of(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, design: str) -> Flo
     found = np.empty(draws.shape)
     for size in np.unique(draws):
         pi = probabilities.inclusion(weights, int(size), design=design)
+        loose = (u > 0) & (pi < 1)
         with np.errstate(over="ignore"):
-            kept = np.sort(np.divide(u, pi, out=np.zeros_like(u), where=u > 0))
-        found[draws == size] = 1.0 + kept[-int(size) if design != "poisson" else None :].sum()
+            kept = np.sort(u[loose] / pi[loose])
+        most = None if design == "poisson" else -int(size)
+        found[draws == size] = u[loose].sum() + kept[most:].sum()
     return rounded * found

@@ -145,6 +145,9 @@ def _markov(design: str, second: Callable[..., Floats]) -> _Choice:
     ) -> Floats:
         # Some are integrals, found to better than this.
         found = np.sqrt(second(product, p, s) * (1.0 + QUADRATURE) / delta)
+        if design == "priority":
+            # Its moment is one of norms alone.
+            return found
         return found + _floors.of(product, p, s, design) * product.total
 
     return choose
