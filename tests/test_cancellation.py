@@ -29,6 +29,8 @@ TAILS = {
     "B4": bounds.bousquet,
     "B6": bounds.radial,
     "B7": bounds.cantelli,
+    "B9": bounds.moment,
+    "B10": bounds.centred,
     "sharpest": bounds.sharpest,
 }
 RISKS = st.sampled_from([1e-3, 0.3, 0.5, 0.9, 0.999, float(np.nextafter(1, 0))])

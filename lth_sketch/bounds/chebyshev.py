@@ -85,8 +85,10 @@ def moment(
         raise ValueError(f"order must be at most {MOST}; got {order}")
     design = validation.choice("design", design, squared_error.DESIGNS)
     found = squared_error.moments(product, p, draws, order, design)
-    floor = _floors.of(product, p, draws, design)
-    return np.asarray((np.sqrt(least(found, delta)) + floor) * product.total)[()]
+    # Once for the errors, and once for the mean, which need not be that of the same factor.
+    floor = 2.0 * _floors.of(product, p, draws, design)
+    bound = np.sqrt(np.maximum(least(found, delta), 0.0)) + floor
+    return np.asarray(bound * product.total)[()]
 
 
 def least(found: Moments, delta: float) -> Floats:
