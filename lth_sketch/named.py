@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,7 +98,7 @@ def select(
     Raises
     ------
     TypeError, ValueError
-        As `pruning.select`; an error about ``scores[i]`` names the layer as well.
+        As `pruning.select`; an error about the scores of a layer names it.
 
     Examples
     --------
@@ -120,22 +120,16 @@ def select(
             )
         if live < total and wanted:
             share = wanted / live
-    try:
-        found = pruning.select(
-            [scores[name] for name in names],
-            share,
-            design=design,
-            binary=binary,
-            scope=scope,
-            floor=floor,
-            rng=rng,
-        )
-    except (TypeError, ValueError) as error:
-        listed = "; ".join(f"scores[{i}] is {name!r}" for i, name in enumerate(names))
-        if "scores[" in str(error):
-            raise type(error)(f"{error} ({listed})") from None
-        raise
-    chosen = dict(zip(names, found, strict=True))
+    competing: Any = {name: scores[name] for name in names}
+    chosen: Arrays = pruning.select(
+        competing,
+        share,
+        design=design,
+        binary=binary,
+        scope=scope,
+        floor=floor,
+        rng=rng,
+    )
     return {name: chosen.get(name, np.zeros_like(scores[name])) for name in scores}
 
 

@@ -55,7 +55,7 @@ def test_a_floor_keeps_every_layer():
 
 
 def test_a_layer_of_zeros_and_a_floor_do_not_go_together():
-    with pytest.raises(ValueError, match=r"scores\[1\] are all zero.*scores\[1\] is 'dead'"):
+    with pytest.raises(ValueError, match=r"scores\['dead'\] are all zero"):
         named.select({"a": np.ones(4), "dead": np.zeros(4)}, 0.5, floor=1)
 
 

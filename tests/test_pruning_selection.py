@@ -415,3 +415,14 @@ def test_bad_types():
         pruning.shuffle([np.array(["a"])])
     with pytest.raises(ValueError, match="no closed form for design 'priority'"):
         pruning.emptied([GOOD, GOOD], 0.5, design="priority")
+
+
+def test_a_mapping_comes_back_as_one_and_its_names_are_told():
+    layers = {"first": np.array([5.0, 4.0]), "second": np.array([1.0, 2.0])}
+    found = pruning.select(layers, 0.5, floor=1)
+    assert list(found) == ["first", "second"]
+    assert found["first"].tolist() == [1.0, 0.0]
+    with pytest.raises(ValueError, match=r"scores\['second'\] are all zero"):
+        pruning.select(layers | {"second": np.zeros(2)}, 0.5)
+    with pytest.raises(ValueError, match=r"scores\['first'\] has rows of 2"):
+        pruning.select(layers, pattern=(1, 3))

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from lth_sketch import conversion, validation
 from lth_sketch.validation import Array
 
-Layers = TypeVar("Layers", Array, list[Array])
+Layers = TypeVar("Layers", Array, list[Array], dict[str, Array])
 
 AXES = (1, 2, 3, 4)
+
+
+class Split(NamedTuple):
+    """Checked layers, what an error calls each, and the names of a mapping."""
+
+    layers: list[Array]
+    titles: list[str]
+    several: bool
+    names: list[str] | None
+
+    def join(self, layers: list[Array]) -> Any:
+        """Return layers in the form in which they came."""
+        if self.names is not None:
+            return dict(zip(self.names, layers, strict=True))
+        return layers if self.several else layers[0]
 
 
 def nonnegative(scores: Layers, how: str) -> Layers:
@@ -43,13 +59,13 @@ def nonnegative(scores: Layers, how: str) -> Layers:
     (array([0., 1., 4.]), array([1., 0., 3.]))
     """
     validation.choice("how", how, ("absolute", "shift"))
-    layers, several = split(scores)
+    given = split(scores)
     if how == "absolute":
-        found = [np.abs(layer) for layer in layers]
+        found = [np.abs(layer) for layer in given.layers]
     else:
-        least = min(layer.min() for layer in layers)
-        found = [layer - least for layer in layers]
-    result: Layers = join(found, several)
+        least = min(layer.min() for layer in given.layers)
+        found = [layer - least for layer in given.layers]
+    result: Layers = given.join(found)
     return result
 
 
@@ -90,43 +106,39 @@ def shuffle(masks: Layers, rng: np.random.Generator | int | None = None) -> Laye
     ((2, 3), 3)
     """
     generator = validation.generator(rng)
-    layers, several = split(masks, name="masks")
+    given = split(masks, name="masks")
     # Flat, because permuting an array of two axes would permute its rows alone.
-    found = [generator.permutation(x.ravel()).reshape(x.shape) for x in layers]
-    result: Layers = join(found, several)
+    found = [generator.permutation(x.ravel()).reshape(x.shape) for x in given.layers]
+    result: Layers = given.join(found)
     return result
 
 
-def split(scores: Any, *, name: str = "scores", log: bool = False) -> tuple[list[Array], bool]:
-    """Return the checked layers of scores, and whether they came as a list.
+def split(scores: Any, *, name: str = "scores", log: bool = False) -> Split:
+    """Return the checked layers of scores.
 
-    A list or tuple with an array or a tensor in it is one entry a layer; anything else, lists of
-    numbers among them, is a single layer. In the log domain minus infinity stands for a score of
-    zero.
+    A mapping, or a list or tuple with an array or a tensor in it, is one entry a layer; anything
+    else, lists of numbers among them, is a single layer. In the log domain minus infinity stands
+    for a score of zero.
     """
-    several = isinstance(scores, list | tuple) and (
+    names = list(scores) if isinstance(scores, Mapping) else None
+    if names is not None:
+        entries, titles = [scores[key] for key in names], [f"{name}[{key!r}]" for key in names]
+    elif isinstance(scores, list | tuple) and (
         not scores or any(getattr(layer, "ndim", 0) for layer in scores)
-    )
-    if several and not len(scores):
+    ):
+        entries, titles = list(scores), [f"{name}[{i}]" for i in range(len(scores))]
+    else:
+        return Split([_checked(name, scores, log)], [name], False, None)
+    if not entries:
         raise ValueError(f"{name} must hold at least one layer; got none")
-    layers = []
-    for index, layer in enumerate(scores if several else [scores]):
-        title = layer_name(name, index, several)
-        values = conversion.real(title, layer)
-        zero = (values == -np.inf) if log else None
-        if zero is not None and zero.any():
-            checked = validation.array(title, np.where(zero, 0.0, values), ndim=AXES)
-            layers.append(np.where(zero, -np.inf, checked))
-        else:
-            layers.append(validation.array(title, values, ndim=AXES))
-    return layers, several
+    layers = [_checked(title, layer, log) for title, layer in zip(titles, entries, strict=True)]
+    return Split(layers, titles, True, names)
 
 
-def join(layers: list[Array], several: bool) -> Any:
-    """Return layers in the form in which they came: the inverse of `split`."""
-    return layers if several else layers[0]
-
-
-def layer_name(name: str, index: int, several: bool) -> str:
-    """Return what an error calls a layer."""
-    return f"{name}[{index}]" if several else name
+def _checked(title: str, layer: Any, log: bool) -> Array:
+    values = conversion.real(title, layer)
+    zero = (values == -np.inf) if log else None
+    if zero is None or not zero.any():
+        return validation.array(title, values, ndim=AXES)
+    finite = validation.array(title, np.where(zero, 0.0, values), ndim=AXES)
+    return np.where(zero, -np.inf, finite)

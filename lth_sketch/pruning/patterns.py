@@ -9,7 +9,7 @@ import numpy as np
 from lth_sketch import sampling, validation
 from lth_sketch.inclusion import groups as inclusions
 from lth_sketch.kernels import groups
-from lth_sketch.pruning.layers import join, layer_name, split
+from lth_sketch.pruning.layers import split
 from lth_sketch.validation import Array
 
 DESIGNS = ("systematic", "top")
@@ -41,11 +41,10 @@ def patterned(
             f"design must be 'top' or 'systematic' with a pattern (systematic within each group, "
             f"in a random order); got {design!r}"
         )
-    layers, several = split(scores, log=log)
-    names = [layer_name("scores", index, several) for index in range(len(layers))]
+    given = split(scores, log=log)
     shapes = [
         inclusions.checked(pattern, layer[0].size if layer.ndim > 1 else layer.size, name)
-        for name, layer in zip(names, layers, strict=True)
+        for name, layer in zip(given.titles, given.layers, strict=True)
     ]
     n, M = shapes[0]
     if density is not None and validation.number("density", density) != n / M:
@@ -54,7 +53,7 @@ def patterned(
         )
     generator = validation.generator(rng)
     masks = []
-    for name, layer in zip(names, layers, strict=True):
+    for name, layer in zip(given.titles, given.layers, strict=True):
         values: Array = np.ascontiguousarray(layer).ravel()
         if design == "top":
             mask = np.empty_like(values)
@@ -73,4 +72,4 @@ def patterned(
                 )
             mask = sampling.grouped(values, (n, M), binary=binary, rng=generator)
         masks.append(mask.reshape(layer.shape).astype(layer.dtype))
-    return join(masks, several)
+    return given.join(masks)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import designs, probabilities, sampling, validation
-from lth_sketch.pruning.layers import join, layer_name, split
+from lth_sketch.pruning.layers import Split, split
 from lth_sketch.pruning.patterns import patterned
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -35,8 +35,7 @@ class _Problem(NamedTuple):
     """Checked scores of all layers in one vector, and how many of each group are kept."""
 
     scores: Floats
-    layers: list[Array]
-    several: bool
+    given: Split
     ends: Integers
     groups: list[_Group]
 
@@ -86,7 +85,7 @@ def select(
 
     Parameters
     ----------
-    scores : array, or list of arrays
+    scores : array, or list or mapping of arrays
         Scores of one layer, or one array a layer; of any shape. "top" takes them of either sign, a
         draw only >= 0 (`nonnegative`).
     density : float or None
@@ -118,8 +117,8 @@ def select(
 
     Returns
     -------
-    array, or list of arrays
-        Masks of the shapes and types of the scores.
+    array, or list or dict of arrays
+        Masks of the shapes and types of the scores, in the same form.
 
     Raises
     ------
@@ -162,9 +161,9 @@ def select(
             )
     masks = [
         mask[start : start + layer.size].reshape(layer.shape).astype(layer.dtype)
-        for start, layer in zip(problem.ends, problem.layers, strict=False)
+        for start, layer in zip(problem.ends, problem.given.layers, strict=False)
     ]
-    return join(masks, problem.several)
+    return problem.given.join(masks)
 
 
 def emptied(
@@ -217,7 +216,7 @@ def emptied(
     array([0.25, 0.75])
     """
     problem = _problem(scores, density, design, scope, floor, log)
-    result = np.zeros(len(problem.layers))
+    result = np.zeros(len(problem.given.layers))
     if floor:
         return result
     for group in problem.groups:
@@ -326,9 +325,9 @@ def _problem(
     record = designs.named(design)
     validation.choice("scope", scope, SCOPES)
     floor = validation.count("floor", floor, minimum=0)
-    layers, several = split(scores, log=log)
+    given = split(scores, log=log)
+    names, layers = given.titles, given.layers
     zero = -np.inf if log else 0.0
-    names = [layer_name("scores", index, several) for index in range(len(layers))]
     for name, layer in zip(names, layers, strict=True):
         if (layer == zero).all():
             raise ValueError(
@@ -356,7 +355,7 @@ def _problem(
             )
         ]
     vector = np.concatenate([layer.ravel() for layer in layers]).astype(np.float64, copy=False)
-    return _Problem(vector, layers, several, ends, groups)
+    return _Problem(vector, given, ends, groups)
 
 
 def entries_kept(density: float | None, d: int, floor: int, count: int) -> int:
