@@ -165,8 +165,8 @@ FAULTS = (
     _fault(
         "weights summed in float32",
         "kernels/inclusion.py",
-        "total += float(front[i])",
-        "total = float(np.float32(total) + np.float32(front[i]))",
+        "sums[k] += np.float64(p[i + k])",
+        "sums[k] = np.float64(np.float32(sums[k]) + np.float32(p[i + k]))",
         "sampling_replayed",
         "sampling",
         "inclusion",
@@ -174,8 +174,8 @@ FAULTS = (
     _fault(
         "rests summed in float32",
         "kernels/inclusion.py",
-        "rest += np.float64(p[i]) if below else 0.0",
-        "rest = float(np.float32(rest) + np.float32(p[i])) if below else rest",
+        "rest += value if below else 0.0",
+        "rest = np.float64(np.float32(rest) + np.float32(value)) if below else rest",
         "sampling_replayed",
         "sampling",
         "inclusion",

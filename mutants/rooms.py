@@ -27,6 +27,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "moments/patterns.py": ("patterns",),
     },
     "bounds": {
+        "bounds/_floors.py": ("cancellation",),
         "bounds/_certificate.py": ("bounds_moment",),
         "bounds/_quadrature.py": ("bounds_moment",),
         "bounds/_steps.py": ("bounds_centred",),
@@ -89,6 +90,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "kernels/draws.py": ("kernels", "sampling_replayed", "sampling", "sampling_laws"),
         "kernels/errors.py": ("kernels", "montecarlo", "montecarlo_designs"),
         "kernels/groups.py": ("patterns",),
+        "kernels/magnitudes.py": ("prune",),
         "kernels/fixed.py": ("fixed_designs",),
         "kernels/inclusion.py": ("kernels", "sampling_replayed", "sampling", "inclusion"),
         "kernels/norms.py": ("kernels", "squares"),

@@ -32,12 +32,14 @@ def requirements(section: str, name: str) -> dict[str, str]:
 def test_the_oldest_versions_are_those_of_the_metadata():
     listed = dict(
         line.split("==")
-        for line in (ROOT / ".github" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+        for line in (ROOT / "tests" / "oldest.txt").read_text(encoding="utf-8").splitlines()
         if not line.startswith("#")
     )
     allowed = requirements("options", "install_requires")
     for extra in ("figures", "testing"):
         allowed |= requirements("options.extras_require", extra)
+    tools = requirements("options.extras_require", "test")
+    allowed |= {tool: tools[tool] for tool in ("pytest", "pytest-xdist")}
     assert listed.keys() == allowed.keys()
     for package, least in allowed.items():
         assert f"{listed[package]}.0".startswith(f"{least}."), package
