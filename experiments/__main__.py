@@ -13,6 +13,7 @@ import torch
 from experiments import gallery, plans, store
 from experiments.runs import perform
 from experiments.summary import describe, markdown
+from lth_sketch.parallel.executors import connected
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -21,6 +22,7 @@ def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("--threads", type=int, help="threads of PyTorch; one at smoke size")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a dask cluster")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_runs(commands, "trial", "the trial: 1% kept, five scores, top-k and draw")
     _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
@@ -69,7 +71,8 @@ def _runs(chosen: argparse.Namespace) -> None:
         densities = tuple(chosen.densities)
         wanted = plans.grid(chosen.seeds, setting, densities, controls=not chosen.no_controls)
     out = chosen.out or RESULTS / f"{chosen.plan}_{setting.architecture}_{setting.dataset}.csv"
-    print(describe(store.complete(wanted, out, perform, _say)))
+    with connected(chosen.scheduler) as executor:
+        print(describe(store.complete(wanted, out, perform, _say, executor)))
 
 
 def _who(chosen: argparse.Namespace) -> None:
@@ -89,7 +92,9 @@ def _figures(chosen: argparse.Namespace) -> None:
         rows = [row for path in sorted(RESULTS.glob("*.csv")) for row in store.read(path)]
     else:
         wanted = plans.smoke() if chosen.size == "smoke" else plans.paper()
-        rows = store.complete(wanted, chosen.out / f"runs_{chosen.size}.csv", perform, _say)
+        table = chosen.out / f"runs_{chosen.size}.csv"
+        with connected(chosen.scheduler) as executor:
+            rows = store.complete(wanted, table, perform, _say, executor)
     print(gallery.publish_all(rows, chosen.data, chosen.size, chosen.seed, chosen.out))
 
 

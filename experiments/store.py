@@ -6,10 +6,12 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
 from experiments.runs import Run
+from lth_sketch.parallel.executors import spread
 
 
 def key(row: dict[str, Any]) -> tuple[str, ...]:
@@ -55,16 +57,28 @@ def complete(
     path: Path,
     perform: Callable[[Run], dict[str, Any]],
     say: Callable[[str], None],
+    executor: Executor | None = None,
 ) -> list[dict[str, Any]]:
-    """Perform the runs that the table lacks, saving each as it ends; return the table."""
+    """Perform the runs that the table lacks, saving each as it ends; return the table.
+
+    With an executor they are performed there; the table is written here, in the order of the runs.
+    """
     rows: list[dict[str, Any]] = list(read(path))
     done = {key(row) for row in rows}
     wanted = list(runs)
+    missing = []
     for place, run in enumerate(wanted, 1):
-        if key(run._asdict()) in done:
-            continue
-        rows.append(perform(run))
-        done.add(key(run._asdict()))
+        if key(run._asdict()) not in done:
+            done.add(key(run._asdict()))
+            missing.append((place, run))
+    todo = (run for _, run in missing)
+    found = spread(_performed, todo, executor, common=perform, threads=1)
+    for (place, run), row in zip(missing, found, strict=True):
+        rows.append(row)
         write(path, rows)
         say(f"{place}/{len(wanted)} {rows[-1]['accuracy']:.3f} {run}")
     return rows
+
+
+def _performed(perform: Callable[[Run], dict[str, Any]], run: Run) -> dict[str, Any]:
+    return perform(run)

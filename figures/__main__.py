@@ -14,6 +14,7 @@ from figures import publish
 from figures.gallery import SCRIPTS, generator
 from figures.tables import Table
 from lth_sketch import datasets
+from lth_sketch.parallel.executors import connected, spread
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,18 +24,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables: dict[str, Table] = {script.NAME: [] for script in scripts}
     described = []
     total = len(scripts) * len(options.data)
-    with tqdm(total=total, unit="part", disable=None, file=sys.stderr) as bar:
-        for name in options.data:
-            data = datasets.load(name)
-            samples, features = data.X.shape
-            described.append(
-                {"name": name, "split": data.split, "samples": samples, "features": features}
-            )
-            for script in scripts:
-                bar.set_description(f"{script.NAME}, {name}")
-                rng = generator(options.seed, script.NAME, name)
-                tables[script.NAME] += script.compute(data, script.SIZES[options.size], rng)
-                bar.update()
+    for name in options.data:
+        data = datasets.load(name)
+        samples, features = data.X.shape
+        described.append(
+            {"name": name, "split": data.split, "samples": samples, "features": features}
+        )
+    parts = [
+        (script.NAME, name, options.size, options.seed)
+        for name in options.data
+        for script in scripts
+    ]
+    with (
+        tqdm(total=total, unit="part", disable=None, file=sys.stderr) as bar,
+        connected(options.scheduler) as executor,
+    ):
+        found = spread(_computed, parts, executor, threads=1)
+        for (figure, name, *_), table in zip(parts, found, strict=True):
+            bar.set_description(f"{figure}, {name}")
+            tables[figure] += table
+            bar.update()
     files, entries = {}, []
     for script in scripts:
         made = publish.render(script, tables[script.NAME])
@@ -45,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{number}: {options.out / 'index.html'}")
 
 
+def _computed(_: None, part: tuple[str, str, str, int]) -> Table:
+    """Compute the numbers of one figure on one data set."""
+    figure, name, size, seed = part
+    script = next(script for script in SCRIPTS if figure == script.NAME)
+    return script.compute(
+        datasets.load(name), script.SIZES[size], generator(seed, script.NAME, name)
+    )
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     names = [script.NAME for script in SCRIPTS]
     parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
@@ -53,6 +71,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("figures/out"))
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="compute on a dask cluster")
     options = parser.parse_args(arguments)
     if options.seed < 0:
         parser.error(f"argument --seed: must be >= 0; got {options.seed}")

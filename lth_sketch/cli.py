@@ -99,6 +99,7 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--trials", type=int, default=200_000, help="masks for each mean (default: %(default)d)"
     )
     parser.add_argument("--rng", type=int, default=0, help="seed (default: %(default)d)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="judge on a dask cluster")
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     parser.add_argument("--out", type=Path, help="write a self-contained HTML page as well")
     parser.add_argument(
@@ -136,16 +137,18 @@ def _verify(chosen: argparse.Namespace) -> int:
     def progress(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
-    found = verify.run(
-        statements,
-        chosen.data,
-        trials=chosen.trials,
-        risk=chosen.risk,
-        rng=chosen.rng,
-        data_home=chosen.data_home,
-        progress=progress if show else None,
-        products=products,
-    )
+    with connected(chosen.scheduler) as executor:
+        found = verify.run(
+            statements,
+            chosen.data,
+            trials=chosen.trials,
+            risk=chosen.risk,
+            rng=chosen.rng,
+            data_home=chosen.data_home,
+            progress=progress if show else None,
+            products=products,
+            executor=executor,
+        )
     if show:
         progress("")
     if chosen.out is not None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +18,7 @@ from lth_sketch import designs, probabilities, validation
 from lth_sketch.inclusion import checked, hybrid
 from lth_sketch.kernels import errors, fixed
 from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.executors import check, spread
 from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
 from lth_sketch.tolerances import EPS
@@ -23,6 +28,8 @@ __all__ = ["Probe", "probe", "quantile_limit", "squared_errors"]
 
 # Trials that share one child Generator. Fixed, so that no number of threads changes a bit.
 BLOCK = 64
+# Seconds that a task takes on an executor: handing it out costs a hundredth of that.
+TASK = 1.0
 
 # Share of the total norm below which a term takes no part in a sum of weights.
 FAINT = 1e-100
@@ -39,6 +46,7 @@ def squared_errors(
     design: str = "multinomial",
     rng: np.random.Generator | int | None = None,
     n_jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Return ``||A diag(m) B - AB||_F^2`` of simulated masks.
 
@@ -66,6 +74,9 @@ def squared_errors(
         Source of randomness. The same seed gives the same bits for any `n_jobs`.
     n_jobs : int or None
         Threads; by default as many as there are processors.
+
+    executor : concurrent.futures.Executor, optional
+        Where the trials are made, in the place of threads here; the same bits.
 
     Returns
     -------
@@ -95,6 +106,8 @@ def squared_errors(
     threads = validation.workers(n_jobs)
     record = designs.named(design)
     generator = validation.generator(rng)
+    if executor is not None:
+        check(executor)
     if record.unbiased:
         chances = validation.covering(p, product.term_norms)
     else:
@@ -102,10 +115,17 @@ def squared_errors(
         chances = validation.weights("p", p, size=product.d).astype(np.float64)
     sizes, where = np.unique(draws, return_inverse=True)
     record.check(int(sizes[-1]), chances)
-    simulate = _SIMULATIONS[design](product, chances, sizes)
     blocks = blockwise.spans(trials, BLOCK)
     children = generator.spawn(len(blocks))
     out = np.empty((len(sizes), trials))
+    if executor is not None:
+        common = design, product, chances, sizes
+        tasks = list(zip(blocks, children, strict=True))
+        for columns, part in _afar(common, tasks, executor):
+            out[:, columns] = part
+        out *= product.total**2
+        return np.asarray(out[where.reshape(draws.shape)])
+    simulate = _SIMULATIONS[design](product, chances, sizes)
 
     def run(columns: slice, child: np.random.Generator) -> None:
         part = np.empty((len(sizes), columns.stop - columns.start))
@@ -115,6 +135,30 @@ def squared_errors(
     blockwise.run([partial(run, *task) for task in zip(blocks, children, strict=True)], threads)
     out *= product.total**2
     return np.asarray(out[where.reshape(draws.shape)])
+
+
+def _afar(common: Any, tasks: list[Any], executor: Executor) -> Iterator[tuple[slice, Floats]]:
+    """Simulate the blocks of trials on an executor, so many in a task that it takes a second."""
+    start = time.perf_counter()
+    yield tasks[0][0], _simulated(common, tasks[:1])
+    took = max(time.perf_counter() - start, 1e-4)
+    together = math.ceil(TASK / took)
+    bundles = [tasks[i : i + together] for i in range(1, len(tasks), together)]
+    found = spread(_simulated, bundles, executor, common=common)
+    for bundle, part in zip(bundles, found, strict=True):
+        yield slice(bundle[0][0].start, bundle[-1][0].stop), part
+
+
+def _simulated(common: Any, task: list[tuple[slice, np.random.Generator]]) -> Floats:
+    """Return the squared errors of blocks of trials, in units of the product's total."""
+    design, product, chances, sizes = common
+    simulate = _SIMULATIONS[design](product, chances, sizes)
+    parts = []
+    for columns, child in task:
+        part = np.empty((len(sizes), columns.stop - columns.start))
+        simulate(child, part)
+        parts.append(part)
+    return np.concatenate(parts, axis=1)
 
 
 def quantile_limit(
@@ -128,6 +172,7 @@ def quantile_limit(
     design: str = "multinomial",
     rng: np.random.Generator | int | None = None,
     n_jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Floats:
     """Return a limit on ``||err||_F`` by simulation, exact for any design (B8).
 
@@ -148,7 +193,7 @@ def quantile_limit(
         statistics).
     trials : int
         Number of masks simulated.
-    design, rng, n_jobs
+    design, rng, n_jobs, executor
         As in `squared_errors`.
 
     Returns
@@ -174,7 +219,14 @@ def quantile_limit(
     generator = validation.generator(rng)
     again = copy.deepcopy(generator)
     found = squared_errors(
-        product, p, s, trials=trials, design=design, rng=generator, n_jobs=n_jobs
+        product,
+        p,
+        s,
+        trials=trials,
+        design=design,
+        rng=generator,
+        n_jobs=n_jobs,
+        executor=executor,
     )
     limit = np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k])
     # What rounding may have taken goes on top.

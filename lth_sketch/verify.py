@@ -6,11 +6,14 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lth_sketch import datasets, terminal, validation
 from lth_sketch.datasets import Dataset
 from lth_sketch.intervals import Interval
+from lth_sketch.parallel.executors import spread
 from lth_sketch.statements import PRODUCTS, REGISTER, Case, Setting, Statement, judge
 from lth_sketch.statements.case import DELTA, DRAWS
 from lth_sketch.statements.foresight import MOST, trials_needed
@@ -141,6 +144,7 @@ def run(
     data_home: str | None = None,
     progress: Callable[[str], None] | None = None,
     products: Mapping[str, Callable[[Dataset, int], Setting]] = PRODUCTS,
+    executor: Executor | None = None,
 ) -> Report:
     """Judge statements on data.
 
@@ -167,6 +171,8 @@ def run(
     products : mapping from name to callable, optional
         Where the statements' products are looked up, each a function of a data set and a seed; put
         your own among `PRODUCTS`, as `networks.statements` does.
+    executor : concurrent.futures.Executor, optional
+        Where products are judged, one a task; by default here. Its workers load data by name.
 
     Returns
     -------
@@ -195,22 +201,67 @@ def run(
     rows = len(names) * sum(len(statement.products) for statement in chosen)
     if rows == 0:
         raise ValueError("statements and data must each hold at least one; got nothing to judge")
-    verdicts = []
-    for name in names:
-        loaded = datasets.load(name, data_home) if isinstance(name, str) else name
-        # One product at a time: its factor and its simulated errors are then shared and dropped.
-        for product, make in products.items():
-            wanted = [s for s in chosen if product in s.products]
-            if wanted:
-                setting = make(loaded, seed)
-                case = Case(loaded, product, setting.product, setting.p, DRAWS, DELTA, trials, seed)
-                for statement in wanted:
-                    if progress is not None:
-                        progress(f"{statement.label} on {loaded.name}, {product}")
-                    verdicts.append(_verdict(statement, case, risk / rows))
-    order = {id(statement): i for i, statement in enumerate(chosen)}
-    verdicts.sort(key=lambda pair: order[id(pair[0])])
+    common = _Common(
+        tuple(_known(statement) for statement in chosen),
+        None if products is PRODUCTS else products,
+        trials,
+        seed,
+        data_home,
+        risk / rows,
+    )
+    # One product at a time: its factor and its simulated errors are then shared and dropped.
+    tasks = [
+        (name, product)
+        for name in names
+        for product in products
+        if any(product in statement.products for statement in chosen)
+    ]
+    found: Iterable[list[tuple[int, Verdict]]]
+    if executor is None:
+        found = (_judged(common, task, progress) for task in tasks)
+    else:
+        found = spread(_judged, tasks, executor, common=common)
+    verdicts = [pair for pairs in found for pair in pairs]
+    verdicts.sort(key=lambda pair: pair[0])
     return Report(tuple(row for _, row in verdicts), risk, trials, seed)
+
+
+class _Common(NamedTuple):
+    """What all products are judged with; statements of the register by their place in it."""
+
+    statements: tuple[Statement | int, ...]
+    products: Mapping[str, Callable[[Dataset, int], Setting]] | None
+    trials: int
+    seed: int
+    data_home: str | None
+    risk: float
+
+
+def _known(statement: Statement) -> Statement | int:
+    places = [i for i, known in enumerate(REGISTER) if known is statement]
+    return places[0] if places else statement
+
+
+def _judged(
+    common: _Common,
+    task: tuple[str | Dataset, str],
+    progress: Callable[[str], None] | None = None,
+) -> list[tuple[int, Verdict]]:
+    """Judge all statements on one product of one data set."""
+    data, product = task
+    loaded = datasets.load(data, common.data_home) if isinstance(data, str) else data
+    setting = (common.products or PRODUCTS)[product](loaded, common.seed)
+    case = Case(
+        loaded, product, setting.product, setting.p, DRAWS, DELTA, common.trials, common.seed
+    )
+    found = []
+    for place, known in enumerate(common.statements):
+        statement = REGISTER[known] if isinstance(known, int) else known
+        if product in statement.products:
+            if progress is not None:
+                progress(f"{statement.label} on {loaded.name}, {product}")
+            found.append((place, _verdict(statement, case, common.risk)[1]))
+    return found
 
 
 def _verdict(statement: Statement, case: Case, risk: float) -> tuple[Statement, Verdict]:
