@@ -11,7 +11,7 @@ BIN  := $(VENV)/bin
 RUN  := $(BIN)/python
 
 .PHONY: figures networks-figures test test-networks test-shuffled shuffled test-oldest test-newest \
-  test-pythons lint types unit coverage notebooks docs dist verify-seeds mutants bench clean
+  test-pythons lint types unit coverage notebooks docs dist verify-seeds mutants bench scale clean
 
 figures: $(VENV)/.figures
 	$(RUN) -m figures --size $(SIZE) --data $(DATA) --out $(OUT)
@@ -108,6 +108,10 @@ test-pythons: $(VENV)/.made
 
 bench: $(VENV)/.test
 	$(RUN) -m benchmarks
+
+# Rows and weights that do not fit, at a size for two cores.
+scale: $(VENV)/.test
+	$(RUN) -m benchmarks.scale
 
 # Faults in scratch copies of the library, which its tests must notice: a quarter of an hour.
 mutants: $(VENV)/.mutants

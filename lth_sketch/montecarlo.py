@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -14,15 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import designs, probabilities, validation
-from lth_sketch.inclusion import checked, hybrid
-from lth_sketch.kernels import errors, fixed
+from lth_sketch import designs, validation
 from lth_sketch.parallel import blockwise
 from lth_sketch.parallel.executors import check, spread
 from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
+from lth_sketch.simulations import SIMULATIONS
 from lth_sketch.tolerances import EPS
-from lth_sketch.validation import Floats, Integers
+from lth_sketch.validation import Floats
 
 __all__ = ["Probe", "probe", "quantile_limit", "squared_errors"]
 
@@ -33,8 +32,6 @@ TASK = 1.0
 
 # Share of the total norm below which a term takes no part in a sum of weights.
 FAINT = 1e-100
-
-_Simulate = Callable[[np.random.Generator, Floats], None]
 
 
 def squared_errors(
@@ -125,7 +122,7 @@ def squared_errors(
             out[:, columns] = part
         out *= product.total**2
         return np.asarray(out[where.reshape(draws.shape)])
-    simulate = _SIMULATIONS[design](product, chances, sizes)
+    simulate = SIMULATIONS[design](product, chances, sizes)
 
     def run(columns: slice, child: np.random.Generator) -> None:
         part = np.empty((len(sizes), columns.stop - columns.start))
@@ -152,7 +149,7 @@ def _afar(common: Any, tasks: list[Any], executor: Executor) -> Iterator[tuple[s
 def _simulated(common: Any, task: list[tuple[slice, np.random.Generator]]) -> Floats:
     """Return the squared errors of blocks of trials, in units of the product's total."""
     design, product, chances, sizes = common
-    simulate = _SIMULATIONS[design](product, chances, sizes)
+    simulate = SIMULATIONS[design](product, chances, sizes)
     parts = []
     for columns, child in task:
         part = np.empty((len(sizes), columns.stop - columns.start))
@@ -303,145 +300,3 @@ def _rank(delta: float, risk: float | None, trials: int) -> int:
             f"take at least {needed}"
         )
     return k
-
-
-def _replacement(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    return _replaced(product.unit_factor, p, sizes)
-
-
-def _replaced(C: Floats, p: Floats, sizes: Integers) -> _Simulate:
-    """Simulate draws with replacement of the terms C, (d, rank)."""
-    lengths = _lengths(C)
-    terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
-    centre = C.sum(axis=0)
-    cumulative = np.cumsum(p)
-    # Whatever rounding leaves above the last sum belongs to the last entry that can be drawn.
-    cumulative[np.flatnonzero(p)[-1] :] = np.inf
-    table = np.empty(len(p), np.int64)
-    errors.guide(cumulative, table)
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
-
-    return simulate
-
-
-def _hybrid(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    C, _ = _factor(product)
-    parts = []
-    for size in sizes:
-        kept = hybrid.sure(p, int(size))
-        rest = np.setdiff1d(np.flatnonzero(p), kept)
-        drawn = np.array([size - len(kept)])
-        parts.append(_replaced(C[rest], p[rest] / p[rest].sum(), drawn) if len(rest) else None)
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        for k, part in enumerate(parts):
-            out[k] = 0.0
-            if part is not None:
-                part(rng, out[k : k + 1])
-
-    return simulate
-
-
-def _pivotal(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    return _marked(product, p, sizes, "pivotal", fixed.pivotal_errors)
-
-
-def _conditional(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    return _marked(product, p, sizes, "conditional", fixed.conditional_errors)
-
-
-def _marked(
-    product: Product,
-    p: Floats,
-    sizes: Integers,
-    design: str,
-    errors_of: Callable[..., None],
-) -> _Simulate:
-    """Simulate samples that a pass over Poisson's inclusion probabilities marks, size by size."""
-    C, lengths = _factor(product)
-    centre = C.sum(axis=0)
-    poisson = [probabilities.inclusion(p, int(s), design="poisson") for s in sizes]
-    own = [probabilities.inclusion(p, int(s), design=design) for s in sizes]
-    weights = [np.divide(1.0, pi, out=np.zeros_like(pi), where=pi > 0) for pi in own]
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        for k, (pi, weight) in enumerate(zip(poisson, weights, strict=True)):
-            errors_of(C, lengths, centre, pi, weight, int(sizes[k]), rng, out[k])
-
-    return simulate
-
-
-def _poisson(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    found = checked.survey(p)
-    taus = np.array([checked.threshold(found, s) for s in sizes])
-    return _ranked(product, p, sizes, taus, taus[-1])
-
-
-def _priority(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    found = checked.survey(p)
-    # The number of ranks above a threshold has a smaller variance than its mean.
-    enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
-    limit = checked.threshold(found, enough) if enough < found.nonzero else 0.0
-    return _ranked(product, p, sizes, np.zeros(len(sizes)), limit)
-
-
-def _ranked(product: Product, p: Floats, sizes: Integers, taus: Floats, limit: float) -> _Simulate:
-    C, lengths = _factor(product)
-    centre = C.sum(axis=0)
-    order = np.argsort(-p, kind="stable")
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        errors.rank_errors(C, lengths, centre, p, order, taus, limit, sizes, rng, out)
-
-    return simulate
-
-
-def _systematic(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    C, lengths = _factor(product)
-    centre = C.sum(axis=0)
-    pi = np.array([probabilities.inclusion(p, int(s), design="systematic") for s in sizes])
-    ends = np.minimum(np.cumsum(pi, axis=1), sizes[:, None])
-    ends[:, np.flatnonzero(p)[-1] :] = sizes[:, None]
-    weights = np.divide(1.0, pi, out=np.zeros_like(pi), where=pi > 0)
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        errors.systematic_errors(C, lengths, centre, ends, weights, rng, out)
-
-    return simulate
-
-
-def _factor(product: Product) -> tuple[Floats, Integers]:
-    """Return the terms in the coordinates of S0, and the length of each without trailing zeros."""
-    return product.unit_factor, _lengths(product.unit_factor)
-
-
-def _lengths(C: Floats) -> Integers:
-    nonzero = C != 0
-    lengths: Integers = C.shape[1] - np.argmax(nonzero[:, ::-1], axis=1)
-    lengths[~nonzero.any(axis=1)] = 0
-    return lengths.astype(np.int64)
-
-
-def _top(product: Product, p: Floats, sizes: Integers) -> _Simulate:
-    order = np.argsort(-p, kind="stable")
-    gaps = [product.unit_factor[order[size:]].sum(axis=0) for size in sizes]
-    found = np.array([gap @ gap for gap in gaps])
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        out[:] = found[:, None]
-
-    return simulate
-
-
-_SIMULATIONS = {
-    "multinomial": _replacement,
-    "poisson": _poisson,
-    "priority": _priority,
-    "systematic": _systematic,
-    "hybrid": _hybrid,
-    "pivotal": _pivotal,
-    "conditional": _conditional,
-    "top": _top,
-}

@@ -75,6 +75,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     "measures": {
         "intervals.py": ("intervals",),
         "montecarlo.py": ("montecarlo", "montecarlo_designs"),
+        "simulations.py": ("montecarlo", "montecarlo_designs"),
         "product.py": ("product",),
         "verify.py": ("verify",),
     },

@@ -8,8 +8,8 @@ import pytest
 from lth_sketch import Product, moments, montecarlo, probabilities, pruning, sampling
 from lth_sketch.designs import DESIGNS, named
 from lth_sketch.inclusion.designs import INCLUSIONS
-from lth_sketch.montecarlo import _SIMULATIONS
 from lth_sketch.sampling.samplers import _DRAWS, _ROWS
+from lth_sketch.simulations import SIMULATIONS
 from lth_sketch.testing import enumerate_masks
 from lth_sketch.testing.laws import _LAWS
 
@@ -44,7 +44,7 @@ def allowed(design: str, p: np.ndarray) -> float:
     return len(p) if design == "top" else np.count_nonzero(p)
 
 
-@pytest.mark.parametrize("table", [INCLUSIONS, _SIMULATIONS, _DRAWS, _ROWS, _LAWS])
+@pytest.mark.parametrize("table", [INCLUSIONS, SIMULATIONS, _DRAWS, _ROWS, _LAWS])
 def test_every_room_has_an_entry_for_every_design(table):
     assert table.keys() == DESIGNS.keys()
 

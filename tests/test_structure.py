@@ -23,7 +23,7 @@ MAP = (ROOT / "CONTRIBUTING.md").read_text()
 FREE = {"conversion", "validation", "tolerances"}
 # What says, and what measures: they share what the map says that they share.
 CLAIMS = ("moments", "bounds")
-MEASURES = ("sampling", "sketches", "montecarlo")
+MEASURES = ("sampling", "sketches", "simulations", "montecarlo")
 # Where the two sides meet.
 MEETING = {"statements", "verify", "certificate", "networks/statements", "cli", "__main__"}
 # Shared, but nothing is computed there that a twin could check.
