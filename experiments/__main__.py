@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from experiments import gallery, plans, store
+from experiments import deciders, gallery, kernels, plans, store
 from experiments.runs import perform
 from experiments.summary import describe, markdown
 from lth_sketch.parallel.executors import connected
@@ -30,9 +31,17 @@ def main() -> None:
     deciding.add_argument("--seeds", type=int, default=5)
     deciding.add_argument("--out", type=Path, default=RESULTS / "who_digits.csv")
     deciding.set_defaults(job=_who)
+    widening = commands.add_parser("kernels", help="tangent kernels of pruned networks by width")
+    widening.add_argument("--widths", type=int, nargs="+", default=kernels.WIDTHS)
+    widening.add_argument("--seeds", type=int, default=5)
+    widening.add_argument("--out", type=Path, default=RESULTS / "kernels" / "widths_digits.csv")
+    widening.set_defaults(job=_kernels)
     telling = commands.add_parser("summary", help="a Markdown table of finished runs")
     telling.add_argument("files", type=Path, nargs="+", metavar="FILE", help="tables of runs (CSV)")
     telling.set_defaults(job=_summary)
+    ranking = commands.add_parser("deciders", help="rank correlations of what is known before")
+    ranking.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    ranking.set_defaults(job=_deciders)
     drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse, layers")
     drawing.add_argument("--size", choices=("smoke", "paper"), default="paper")
     drawing.add_argument("--out", type=Path, default=Path("figures/out/networks"))
@@ -85,6 +94,19 @@ def _summary(chosen: argparse.Namespace) -> None:
         print(markdown([row for path in chosen.files for row in store.table(path)]))
     except (OSError, ValueError) as error:
         raise SystemExit(f"summary: error: {error}") from None
+
+
+def _kernels(chosen: argparse.Namespace) -> None:
+    rows: list[dict[str, Any]] = []
+    for width in chosen.widths:
+        for seed in range(chosen.seeds):
+            rows.append(kernels.measure(width, seed))
+            store.write(chosen.out, rows)
+            _say(str(rows[-1]))
+
+
+def _deciders(chosen: argparse.Namespace) -> None:
+    print(deciders.markdown([row for path in chosen.files for row in store.table(path)]))
 
 
 def _figures(chosen: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ from types import ModuleType
 import numpy as np
 
 from lth_sketch import (
+    advice,
+    advice_picture,
     bounds,
     checkpoints,
     datasets,
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _add_verify(commands)
     _add_bounds(commands)
     _add_mask(commands)
+    _add_advise(commands)
     chosen = parser.parse_args(argv)
     try:
         result: int = chosen.run(chosen)
@@ -314,6 +317,46 @@ def _mask(chosen: argparse.Namespace) -> int:
     )
     checkpoints.write(chosen.out, found)
     _tell(named.kept(found))
+    return 0
+
+
+def _add_advise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "advise",
+        help="shall I draw, or keep the largest weights of a file?",
+        description="Print what top-k and each draw keep of every layer by magnitude, the "
+        "probability that a layer is emptied, and one plain sentence. A file does not hold the "
+        "network: networks.advise sees its data and its paths, and says more.",
+    )
+    parser.add_argument(
+        "weights", type=Path, help=".npz, .safetensors, or a state_dict (.pt, .pth, .bin, .ckpt)"
+    )
+    parser.add_argument("--density", type=float, required=True, help="share that is kept, (0, 1]")
+    parser.add_argument("--floor", type=int, default=0, help="weights kept in each layer at least")
+    parser.add_argument(
+        "--skip", action="append", default=[], metavar="PATTERN", help="arrays to leave whole"
+    )
+    parser.add_argument("--key", help="which part of a file that holds several state_dicts")
+    parser.add_argument("--out", type=Path, metavar="SVG", help="write a picture as well")
+    parser.set_defaults(run=_advise)
+
+
+def _advise(chosen: argparse.Namespace) -> int:
+    density = validation.share("--density", chosen.density)
+    floor = validation.count("--floor", chosen.floor, minimum=0)
+    checkpoints.check_weights(chosen.weights)
+    if chosen.out is not None and chosen.out.suffix != ".svg":
+        raise ValueError(f"--out must end in .svg, the picture's format; got {chosen.out.name!r}")
+    if chosen.out is not None and not chosen.out.parent.is_dir():
+        raise FileNotFoundError(f"--out: there is no folder {chosen.out.parent}; make it first")
+    arrays = checkpoints.read(chosen.weights, key=chosen.key, skip=chosen.skip)
+    weights = checkpoints.prunable(arrays)
+    found = advice.advise(weights, density, score="magnitude", floor=floor)
+    terminal.say(found.table())
+    if chosen.out is not None:
+        unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
+        unfinished.write_text(advice_picture.svg(found), encoding="utf-8")
+        unfinished.replace(chosen.out)
     return 0
 
 

@@ -40,6 +40,7 @@ MARKERS = {
     ("snip", 1): "o",
     ("grasp", 1): "v",
     ("sketch", 1): "D",
+    ("layer", 1): "X",
 }
 LABELS = {
     "magnitude": "magnitude",
@@ -47,12 +48,14 @@ LABELS = {
     "snip": "SNIP",
     "grasp": "GraSP",
     "sketch": "sketch",
+    "layer": "layer (N3)",
 }
 # From many weights to few.
 COLORS = {
     0.2: panels.YELLOW,
     0.1: panels.GREEN,
     0.05: panels.RED,
+    0.03: panels.PURPLE,
     0.01: panels.BLUE,
     0.003: panels.BLACK,
 }
@@ -64,7 +67,8 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
     """Return means and intervals of all pairs of top-k and draw without a control."""
     found: dict[tuple[Any, ...], dict[str, dict[str, float]]] = {}
     for row in rows:
-        if row["control"] == "none" and row["score"] != "unpruned":
+        known = row.get("init", "he") == "he"
+        if known and row["control"] == "none" and row["score"] != "unpruned":
             setting = (
                 f"{row['architecture']} {row['dataset']}",
                 row["score"],

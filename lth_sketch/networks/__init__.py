@@ -20,7 +20,9 @@ try:
 except ModuleNotFoundError as error:
     raise extras.missing("lth_sketch.networks", "networks") from error
 
+from lth_sketch.advice import Advice
 from lth_sketch.named import Counts, Kept, select
+from lth_sketch.networks.advice import advise
 from lth_sketch.networks.finding import EmptyLayer, find, prune, scores
 from lth_sketch.networks.layers import register
 from lth_sketch.networks.masked import Masked
@@ -39,11 +41,13 @@ from lth_sketch.networks.tangent import (
 from lth_sketch.networks.weights import prunable, vector
 
 __all__ = [
+    "Advice",
     "Counts",
     "EmptyLayer",
     "Kept",
     "LayerProduct",
     "Masked",
+    "advise",
     "apply",
     "find",
     "grasp",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import plans, runs, store, summary
+from experiments import budgets, deciders, kernels, plans, predictors, runs, store, summary
 from experiments.__main__ import RESULTS, main
-from experiments.architectures import ARCHITECTURES, build
+from experiments.architectures import ARCHITECTURES, INITS, SCALES, build
 from experiments.figures import collapse, layers, tangent_kernel
 from lth_sketch import networks
 
@@ -280,3 +280,81 @@ def test_the_trial_shows_what_it_must():
     lost = summary.differences(rows)
     gap = next(gap for condition, gap in lost.items() if "magnitude" in condition)
     assert gap.value + gap.half < 0
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_initial_weights_are_what_they_are_called(init):
+    net = build("mlp", (1, 8, 8), 32, 0, init)
+    weight = net[1].weight.detach().numpy()
+    if init in SCALES:
+        assert weight.std() == pytest.approx(SCALES[init] * np.sqrt(2 / 64), rel=0.05)
+    elif init == "orthogonal":
+        np.testing.assert_allclose(weight @ weight.T, 2 * np.eye(32), atol=1e-5)
+    else:
+        assert abs(weight).max() <= 1 / 8
+    assert (net[1].bias.detach() == 0).all() == (init != "default")
+
+
+def test_an_unknown_kind_of_weights_is_told():
+    with pytest.raises(ValueError, match="init must be one of"):
+        build("mlp", (1, 8, 8), 32, 0, "zeros")
+
+
+@pytest.mark.parametrize("design", plans.DESIGNS)
+def test_erk_keeps_its_budgets(design):
+    rng = np.random.default_rng(0)
+    scores = {"a": rng.random((40, 30)), "b": rng.random((20, 40)), "c": rng.random((4, 20))}
+    masks = budgets.erk(scores, 0.1, design, rng)
+    kept = {name: int(mask.sum()) for name, mask in masks.items()}
+    assert sum(kept.values()) == 208
+    raw = {name: sum(values.shape) for name, values in scores.items()}
+    for name in kept:
+        assert kept[name] == pytest.approx(208 * raw[name] / sum(raw.values()), abs=1)
+
+
+def test_predictors_by_hand():
+    """A chain of two layers in which one hidden unit of three is connected on both sides."""
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    masks = {
+        "0.weight": np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
+        "2.weight": np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
+    }
+    found = predictors.known(net, masks, torch.randn(6, 2))
+    assert set(found) | {"concentration"} == set(predictors.NAMES)
+    # Paths: two inputs, one hidden unit, two outputs; the kept weight of unit two ends nowhere.
+    assert found["log_paths"] == pytest.approx(np.log10(4))
+    assert found["effective"] == pytest.approx(4 / 5)
+    assert found["dead_units"] == pytest.approx(1 / 5)
+    assert found["least_kept"] == 1.0
+    assert found["emptied"] == 0
+    assert predictors.concentration({"a": np.array([3.0, -5.0, 1.0, 1.0])}, 0.5) == 0.8
+    cut = {**masks, "2.weight": np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])}
+    assert predictors.known(net, cut, torch.randn(6, 2))["effective"] == 0
+
+
+def test_rank_correlations_of_what_is_known():
+    rows = [
+        {
+            **one(seed=seed)._asdict(),
+            "density": density,
+            "design": design,
+            "accuracy": 0.5 + (density if design == "priority" else 0.0),
+            **dict.fromkeys(predictors.NAMES, 1.0),
+            "log_paths": 10 * density if design == "priority" else 0.0,
+        }
+        for seed in range(2)
+        for density in (0.1, 0.2, 0.3, 0.4)
+        for design in plans.DESIGNS
+    ]
+    table = deciders.cells(rows)
+    assert [cell["gap"] for cell in table] == pytest.approx([10, 20, 30, 40])
+    with np.errstate(invalid="ignore"), pytest.warns(Warning, match="constant"):
+        found = deciders.correlations(rows)
+    assert found["log_paths"][0] == pytest.approx(1.0)
+
+
+def test_kernels_of_pruned_networks():
+    """N2: the measured error is that of the exact moment, at any width."""
+    row = kernels.measure(64, 0)
+    assert float(row["measured"]) == pytest.approx(float(row["exact"]), rel=0.3)
+    assert 0 < float(row["cosine"]) < 1
