@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lth_sketch import Product, bounds, moments, montecarlo, probabilities
+from lth_sketch import Product, bounds, moments, montecarlo, probabilities, simulations
 from lth_sketch.testing import enumerate_masks, squared_errors
 from lth_sketch.tolerances import EXACT
 
@@ -123,7 +123,7 @@ def test_a_uniform_beyond_the_last_sum_draws_the_last_entry(monkeypatch):
     product = Product(np.eye(3), np.array([1.0, 1.0, 0.0]))
     simulate_with = {}
     monkeypatch.setattr(
-        montecarlo.errors, "replacement_errors", lambda *a: simulate_with.update(args=a)
+        simulations.errors, "replacement_errors", lambda *a: simulate_with.update(args=a)
     )
     p = np.array([0.5, 0.5, 0.0])
     montecarlo.squared_errors(product, p, 1, trials=1, rng=0)
