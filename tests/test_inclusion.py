@@ -9,6 +9,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import sized_weights
 
 from lth_sketch.inclusion import checked, quadrature
 from lth_sketch.kernels import inclusion as kernels
@@ -19,19 +20,7 @@ from lth_sketch.tolerances import EXACT, QUADRATURE
 WITHOUT = ("poisson", "systematic", "priority", "top")
 
 
-@st.composite
-def cases(draw, max_size=8):
-    """Weights with ties, zeros and many scales, and a size they allow."""
-    weights = st.one_of(
-        st.integers(0, 3).map(float),
-        st.floats(0.001, 1.0),
-        st.integers(-30, 30).map(lambda n: 10.0**n),
-    )
-    p = np.array(draw(st.lists(weights, min_size=1, max_size=max_size).filter(any)))
-    return p, draw(st.integers(1, np.count_nonzero(p)))
-
-
-@given(cases(), st.integers(1, 5))
+@given(sized_weights(), st.integers(1, 5))
 def test_water_filling_matches_its_twin_for_any_blocks(case, block):
     p, s = case
     expected = reference.inclusion_by_filling(p, s)
@@ -91,7 +80,7 @@ def test_systematic_sets_enumerated():
     assert pi == pytest.approx(kept, rel=EXACT, abs=EXACT)
 
 
-@given(cases(max_size=5))
+@given(sized_weights(max_size=5))
 def test_priority_matches_exact_polynomials(case):
     p, s = case
     p = p / p.max()

@@ -10,7 +10,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from test_inclusion import cases
+from strategies import sized_weights
 
 from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
@@ -35,7 +35,7 @@ def blocks(monkeypatch):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-@given(case=cases(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
+@given(case=sized_weights(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
 def test_sure_properties(design, case, seed, block):
     p, s = case
     before = p.copy()
@@ -59,7 +59,7 @@ def test_sure_properties(design, case, seed, block):
 
 
 @pytest.mark.parametrize("design", ["poisson", "priority"])
-@given(case=cases(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
+@given(case=sized_weights(max_size=30), seed=st.integers(0, 99), block=st.sampled_from([4, 1000]))
 def test_masks_are_nested_in_s(design, case, seed, block):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ import pytest
 import reference
 from hypothesis import given
 from hypothesis import strategies as st
-from test_inclusion import cases
+from strategies import sized_weights
 
 from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
@@ -17,7 +17,7 @@ from lth_sketch.sampling import _replacement, draw, mask, masks
 from lth_sketch.tolerances import EXACT
 
 
-@given(cases(max_size=30), st.integers(1, 9), st.integers(0, 99))
+@given(sized_weights(max_size=30), st.integers(1, 9), st.integers(0, 99))
 def test_draws_replayed_in_numpy(case, block, seed):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
@@ -47,7 +47,7 @@ def test_draws_replayed_in_numpy(case, block, seed):
         assert (indices.tolist(), weights.tolist()) == (reference.top_set(p, s), [1.0] * s)
 
 
-@given(cases(max_size=12), st.integers(0, 99))
+@given(sized_weights(max_size=12), st.integers(0, 99))
 def test_rows_replayed_in_numpy(case, seed):
     p, s = case
     n, d = 3, len(p)
@@ -116,7 +116,7 @@ def test_running_sums_are_those_of_float64():
     assert sums[-1] == np.inf
 
 
-@given(cases(max_size=8))
+@given(sized_weights(max_size=8))
 def test_systematic_law_enumerated(case):
     """Every interval of starts: the kernel's sets have the first and second order of the twin."""
     p, s = case
@@ -139,7 +139,7 @@ def test_systematic_law_enumerated(case):
     assert pairs.diagonal() == pytest.approx(inclusion(p, s, design="systematic"), abs=EXACT)
 
 
-@given(cases(max_size=40), st.integers(1, 9), st.integers(0, 99))
+@given(sized_weights(max_size=40), st.integers(1, 9), st.integers(0, 99))
 def test_systematic_counts_every_stretch_within_one(case, block, seed):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
