@@ -19,6 +19,8 @@ from lth_sketch.sampling import draw
 SIZES = (10**6, 10**7, 25 * 10**6, 10**8)
 DENSITIES = (0.01, 0.1, 0.5)
 DESIGNS = ("multinomial", "systematic", "poisson", "priority")
+# Sizes of notebooks, where what a call costs beside its work shows.
+SMALL = (64, 784, 10**4, 10**6)
 # Rivals that need seconds at a size are timed once there; beyond `LIMIT` they are left out.
 LIMIT = 25 * 10**6
 SLOW = 10**7
@@ -26,9 +28,32 @@ SLOW = 10**7
 
 def run() -> list[Row]:
     """Compare at every size and density; the notes hold the peaks of memory."""
-    rows = [row for d in SIZES for row in _compare(d)]
+    rows = [row for d in SMALL for row in _calls(d)]
+    rows += [row for d in SIZES for row in _compare(d)]
     for dtype in ("float64", "float32"):
         rows += [_resident(LIMIT, dtype, design) for design in DESIGNS]
+    return rows
+
+
+def _calls(d: int) -> list[Row]:
+    """Compare single calls where they are short, each in turn with numpy's: medians."""
+    rng = np.random.default_rng(0)
+    p = rng.random(d)
+    p /= p.sum()
+    s, rows = max(1, d // 10), []
+    calls = 300 if d < 10**5 else 20
+    for design in DESIGNS:
+        taken: dict[str, list[float]] = {"ours": [], "numpy": []}
+        for _ in range(calls):
+            start = time.perf_counter()
+            draw(p, s, design=design, rng=rng)
+            middle = time.perf_counter()
+            rng.choice(d, s, p=p)
+            taken["ours"].append(middle - start)
+            taken["numpy"].append(time.perf_counter() - middle)
+        ours, numpys = (float(np.median(found)) for found in taken.values())
+        note = f"{ours * 1e6:.0f} microseconds a call"
+        rows.append(Row(f"d = {d:.3g}, 10%", design, "Generator.choice", numpys / ours, note))
     return rows
 
 

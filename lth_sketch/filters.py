@@ -58,8 +58,8 @@ def _flow(t: Floats) -> Filter:
 
 def _ridge(lam: Floats) -> Filter:
     def of(sigma: Floats) -> tuple[Floats, Floats]:
-        ratio = lam / sigma
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
+            ratio = lam / sigma
             return 1.0 / (sigma + ratio), 1.0 / (1.0 + sigma / ratio)
 
     return of
@@ -67,7 +67,8 @@ def _ridge(lam: Floats) -> Filter:
 
 def _descent(eta: float, k: Any) -> Filter:
     def of(sigma: Floats) -> tuple[Floats, Floats]:
-        limit = 2.0 / sigma.max(initial=0.0) ** 2 if sigma.size else np.inf
+        with np.errstate(over="ignore", divide="ignore"):
+            limit = 2.0 / sigma.max(initial=0.0) ** 2 if sigma.size else np.inf
         if eta >= limit:
             raise ValueError(
                 f"rate must be below 2/sigma_max^2 = {limit:.6g}, else descent diverges; "

@@ -148,6 +148,9 @@ def rate(successes: int, trials: int, risk: float) -> Interval:
     """
     trials = validation.count("trials", trials)
     successes = validation.count("successes", successes, minimum=0)
+    risk = validation.risk("risk", risk)
+    if successes > trials:
+        raise ValueError(f"successes must be at most trials = {trials}; got {successes}")
     found = scipy.stats.binomtest(successes, trials).proportion_ci(1 - risk, method="exact")
     return Interval(successes / trials, float(found.low), float(found.high))
 

@@ -113,7 +113,7 @@ def squared_errors(
     sizes, where = np.unique(draws, return_inverse=True)
     record.check(int(sizes[-1]), chances)
     blocks = blockwise.spans(trials, BLOCK)
-    children = generator.spawn(len(blocks))
+    children = validation.spawned(generator, len(blocks))
     out = np.empty((len(sizes), trials))
     if executor is not None:
         common = design, product, chances, sizes

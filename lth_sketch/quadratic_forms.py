@@ -14,6 +14,8 @@ from lth_sketch.validation import Floats
 DEPTH = 42.0
 # Trapezoid nodes at first; they double until the integrand has vanished.
 NODES = 64
+# Steps of the secant from a guess that is near.
+STEPS = 12
 # Half the opening of the hyperbola.
 ANGLE = np.pi / 3
 
@@ -83,23 +85,46 @@ def quantile(delta: float, weights: npt.ArrayLike) -> float:
     lam = lam[lam > 0] / scale
     # Start from the mean and double or halve until the root is enclosed.
     low = high = float(lam.sum())
-    while _survival(high, lam) > delta:
+    wanted = float(np.log(delta))
+
+    def excess(t: float) -> float:
+        return _log_survival(float(np.exp(t)), lam) - wanted
+
+    # From the chi-square of the same mean and variance, a step of Newton's at a time: the logarithm
+    # is smooth, and a handful of steps are enough. The enclosure is for what is not.
+    spread = float(lam @ lam)
+    guess = scipy.special.chdtri(low * low / spread, delta) * spread / low
+    if np.isfinite(guess) and guess > 0:
+        before, after = float(np.log(guess)), float(np.log(guess)) + 1e-3
+        at_before, at_after = excess(before), excess(after)
+        for _ in range(STEPS):
+            if at_after == at_before:
+                break
+            step = at_after * (after - before) / (at_after - at_before)
+            if not abs(step) < 1.0:
+                break
+            before, at_before = after, at_after
+            after -= step
+            if abs(step) <= ROUNDING:
+                return float(np.exp(after)) * float(scale)
+            at_after = excess(after)
+    while _log_survival(high, lam) > wanted:
         high *= 2.0
-    while _survival(low, lam) < delta:
+    while _log_survival(low, lam) < wanted:
         low /= 2.0
     if low == high:
         return float(low * scale)
-    found = scipy.optimize.brentq(
-        lambda t: np.log(_survival(np.exp(t), lam) / delta),
-        np.log(low),
-        np.log(high),
-        xtol=ROUNDING,
-    )
+    found = scipy.optimize.brentq(excess, np.log(low), np.log(high), xtol=ROUNDING)
     return float(np.exp(found)) * float(scale)
 
 
 def _survival(x: float, lam: Floats) -> float:
     """`survival` for weights whose largest is 1."""
+    return min(1.0, float(np.exp(_log_survival(x, lam))))
+
+
+def _log_survival(x: float, lam: Floats) -> float:
+    """Return the logarithm of `survival`, for weights whose largest is 1."""
     edge = 0.5
 
     def slope(z: float) -> float:
@@ -124,7 +149,7 @@ def _survival(x: float, lam: Floats) -> float:
         total += float(values.sum()) - (0.5 * float(values[0]) if start == 0 else 0.0)
         start, stop = stop, 2 * stop
         if exponent[-1].real + np.log(abs(speed[-1]) / focus) < -DEPTH:
-            return min(1.0, total * float(step) / np.pi * float(np.exp(peak)))
+            return float(np.log(total * float(step) / np.pi) + peak)
 
 
 def _exponent(z: npt.NDArray[np.complex128], lam: Floats, x: float) -> npt.NDArray[np.complex128]:

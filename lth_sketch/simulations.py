@@ -25,7 +25,8 @@ def _replaced(C: Floats, p: Floats, sizes: Integers) -> Simulate:
     lengths = _lengths(C)
     terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
     centre = C.sum(axis=0)
-    cumulative = np.cumsum(p)
+    # In extended precision where there is one: the last entry takes what rounding leaves.
+    cumulative = np.cumsum(p, dtype=np.longdouble).astype(np.float64)
     # Whatever rounding leaves above the last sum belongs to the last entry that can be drawn.
     cumulative[np.flatnonzero(p)[-1] :] = np.inf
     table = np.empty(len(p), np.int64)

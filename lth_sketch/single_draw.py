@@ -193,7 +193,7 @@ class SingleDraw(Law):
 
     def variance(self, s: Floats) -> Floats:
         """``Var ||err||^2`` after s draws: W of B7."""
-        return (self.omega2 + 2.0 * (s - 1.0) * self.frobenius2) / s**3
+        return (self.omega2 / s + 2.0 * ((s - 1.0) / s) * self.frobenius2) / s / s
 
     @cached_property
     def D(self) -> float:

@@ -19,6 +19,8 @@ Integers = npt.NDArray[np.int64]
 Unsigned = npt.NDArray[np.uint64]
 
 LARGEST_INTEGER = 2**63 - 1
+# Entries whose squares, and sums of them, stay in range.
+LARGEST_ENTRY = 1e140
 TINY = float(np.finfo(np.float64).tiny)
 # The least number above zero.
 LEAST = float(np.nextafter(0.0, 1.0))
@@ -76,6 +78,17 @@ def matrix(name: str, value: Any, *, ndim: int | tuple[int, ...] = 2, finite: bo
         _finite(f"{name}.data", data)
     kind = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
     return kind((data, value.indices, value.indptr), shape=value.shape)
+
+
+def in_range(name: str, values: Array, limit: float = LARGEST_ENTRY) -> Array:
+    """Refuse entries whose size is beyond a limit."""
+    largest = float(max(values.max(initial=0), -values.min(initial=0)))
+    if largest > limit:
+        raise ValueError(
+            f"{name} must have entries of size at most {limit:g}, for squares to stay in range; "
+            f"got {largest:g}; rescale {name}"
+        )
+    return values
 
 
 def single(name: str, result: Floats) -> Array:
@@ -152,6 +165,8 @@ def covering(p: npt.ArrayLike, term_norms: Floats, *, name: str = "p") -> Floats
 
 def count(name: str, value: Any, *, minimum: int = 1, maximum: int = LARGEST_INTEGER) -> int:
     """Return an integer in [minimum, maximum], at most 2^63 - 1."""
+    if type(value) is int and minimum <= value <= maximum:
+        return value
     if isinstance(value, bool | np.bool_ | np.ma.MaskedArray) or getattr(value, "ndim", 0) != 0:
         raise TypeError(f"{name} must be an integer; got {value!r}")
     try:
@@ -293,6 +308,23 @@ def generator(rng: Any) -> np.random.Generator:
     if rng < 0:
         raise ValueError(f"rng as a seed must be >= 0; got {rng}")
     return np.random.default_rng(int(rng))
+
+
+def spawned(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """Return children of a Generator, one for each part of the work.
+
+    Raises
+    ------
+    TypeError
+        If it cannot have any.
+    """
+    try:
+        return rng.spawn(count)
+    except TypeError:
+        raise TypeError(
+            "rng cannot spawn children for parts of the work, for its bit generator has no seed "
+            "sequence; pass numpy.random.default_rng(seed), or a seed"
+        ) from None
 
 
 def workers(n_jobs: int | None) -> int:

@@ -353,7 +353,9 @@ def _bennett(draw: SingleDraw, spread: Floats, s: Floats, delta: float) -> Float
 
 
 def _cantelli(draw: SingleDraw, s: Floats, delta: float) -> Floats:
-    bound: Floats = np.sqrt(draw.second / s + np.sqrt(draw.variance(s) * (1.0 - delta) / delta))
+    bound: Floats = np.sqrt(
+        draw.second / s + np.sqrt(draw.variance(s)) * (np.sqrt(1.0 - delta) / np.sqrt(delta))
+    )
     return bound
 
 

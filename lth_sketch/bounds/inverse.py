@@ -100,8 +100,10 @@ def draws_needed(
         )
     while high - low > 1:
         # The ends are known.
-        inner = np.linspace(low, high, (PARTS if together else 2) + 1, dtype=np.int64)[1:-1]
-        grid = np.unique(inner[(inner > low) & (inner < high)])
+        # In integers: numbers beyond 2^53 are too coarse to part them.
+        parts = PARTS if together else 2
+        inner = {low + (high - low) * k // parts for k in range(1, parts)} - {low, high}
+        grid = np.array(sorted(inner or {low + 1}), dtype=np.int64)
         reached = np.flatnonzero(np.asarray(bound(s=grid, **given)) <= error)
         first = int(reached[0]) if reached.size else len(grid)
         ends = [low, *map(int, grid), high]

@@ -141,12 +141,14 @@ def retrained(eps: npt.ArrayLike, X: Any, y: npt.ArrayLike, *, penalty: float) -
         raise ValueError(
             f"y must have one row for each of the {X.shape[0]} rows of X; got shape {targets.shape}"
         )
+    validation.in_range("X", X.data if scipy.sparse.issparse(X) else X)
+    validation.in_range("y", targets)
     reduced = factor(X, targets.reshape(len(targets), -1))
     U, sigma, _ = reduced.spectrum(reduced.R)
     inside = U.T @ reduced.C
     outside = reduced.C - U @ inside
     # The residual of ridge, weighted: lam / (sigma^2 + lam) in the range of X and 1 outside.
-    shrunk = inside / np.sqrt(1.0 + sigma**2 / lam)[:, None]
+    shrunk = inside / np.hypot(1.0, sigma / np.sqrt(lam))[:, None]
     square = (shrunk * shrunk).sum() + (outside * outside).sum() + reduced.rest.sum()
     factors = np.divide(gap, 1.0 - gap, out=np.full_like(gap, np.inf), where=gap < 1.0)
     return np.asarray(factors * np.sqrt(square))[()]

@@ -200,6 +200,8 @@ def displacement(
             f"r0 must have one row for each of the {X.shape[0]} rows of X; got shape "
             f"{residual.shape}"
         )
+    validation.in_range("X", X.data if scipy.sparse.issparse(X) else X)
+    validation.in_range("r0", residual)
     reduced = factor(X, np.empty((X.shape[0], 0)))
     g = choose(reduced.spectrum(reduced.R)[1])[0]
     largest = np.abs(g).max(axis=-1, initial=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -103,24 +104,35 @@ def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
         for b in part:
             rests[b], counts[b] = inclusion.capped(given.p[blocks[b]], tau)
 
+    def everywhere(work: Callable[[range], None]) -> None:
+        if len(blocks) == 1:
+            work(range(1))
+        else:
+            blockwise.share(work, len(blocks), threads)
+
     tau = given.total / s
     known = 0
     while given.largest >= tau:
-        blockwise.share(cap, len(blocks), threads)
+        everywhere(cap)
         count = int(counts.sum())
         # Rounding may cap all s, when the rest is nothing beside them.
         if count <= known or count >= s:
             break
         known = count
         tau = float(rests.sum()) / (s - count)
-    tau = _exact(given, s, tau, threads)
+    tau = _exact(given, s, tau, blocks, everywhere)
     check_span(tau, s)
     return tau
 
 
-def _exact(given: CheckedWeights, s: float, level: float, threads: int) -> float:
+def _exact(
+    given: CheckedWeights,
+    s: float,
+    level: float,
+    blocks: list[slice],
+    everywhere: Callable[[Callable[[range], None]], None],
+) -> float:
     """Return the exact threshold, rounded once, from a level near it."""
-    blocks = blockwise.spans(len(given.p))
     counts = np.empty(len(blocks), np.int64)
     parts = np.empty((len(blocks), 4))
 
@@ -132,31 +144,44 @@ def _exact(given: CheckedWeights, s: float, level: float, threads: int) -> float
         for b in part:
             counts[b] = inclusion.reached(given.p[blocks[b]], level)
 
+    # Ratios of integers, for Python divides them with one rounding, and fractions are slow.
+    size, unit = float(s).as_integer_ratio()
     while True:
         # Of the weights that are added up, none is above the largest.
         grids = _grids(min(level, given.largest))
-        blockwise.share(add, len(blocks), threads)
+        everywhere(add)
         capped = int(counts.sum())
         if capped >= s:
             level = np.inf
             continue
         rough = parts[:, 3] > 0
-        rest = sum((Fraction(x) for x in parts[~rough, :3].ravel().tolist() if x), Fraction())
-        for b in np.flatnonzero(rough):
-            rest += _of_any_sizes(given.p[blocks[b]], level)
-        tau = rest / (Fraction(float(s)) - capped)
-        level = _ceiling(tau)
+        ratios = [x.as_integer_ratio() for x in parts[~rough, :3].ravel().tolist()]
+        if rough.any():
+            ratios += [
+                _of_any_sizes(given.p[blocks[b]], level).as_integer_ratio()
+                for b in np.flatnonzero(rough)
+            ]
+        # Denominators are powers of two: the largest is common to all.
+        common = max(below for _, below in ratios)
+        above = sum(part * (common // below) for part, below in ratios) * unit
+        below = common * (size - capped * unit)
+        tau = above / below
+        level = tau
+        numerator, denominator = tau.as_integer_ratio()
+        if numerator * below < above * denominator:
+            # The smallest number that is not below the exact threshold.
+            level = float(np.nextafter(tau, np.inf))
         if given.largest < level and capped == 0:
-            return float(tau)
-        blockwise.share(count, len(blocks), threads)
+            return tau
+        everywhere(count)
         if int(counts.sum()) == capped:
-            return float(tau)
+            return tau
 
 
 def _grids(top: float) -> Floats:
     """Return the grids of `inclusion.exact` for weights up to `top`."""
-    k = int(np.frexp(top)[1]) + 17
-    return np.ldexp(1.5, [k, k - 36, k - 72])
+    k = math.frexp(top)[1] + 17
+    return np.array([math.ldexp(1.5, k), math.ldexp(1.5, k - 36), math.ldexp(1.5, k - 72)])
 
 
 def _of_any_sizes(p: Array, tau: float) -> Fraction:
@@ -172,12 +197,6 @@ def _of_any_sizes(p: Array, tau: float) -> Fraction:
     return total
 
 
-def _ceiling(value: Fraction) -> float:
-    """Return the smallest float64 that is not below a number."""
-    found = float(value)
-    return found if Fraction(found) >= value else float(np.nextafter(found, np.inf))
-
-
 def check_span(smallest: float, s: float) -> None:
     """Refuse weights whose inclusion probabilities hang on numbers too small for float64.
 
@@ -186,7 +205,7 @@ def check_span(smallest: float, s: float) -> None:
     ValueError
         If `smallest` is below the normal numbers.
     """
-    if smallest < np.finfo(np.float64).tiny:
+    if smallest < validation.TINY:
         raise ValueError(
             f"p spans too many orders of magnitude for s = {s}: its inclusion probabilities hang "
             f"on weights of about {smallest}; raise the smallest ones, or choose a smaller s"
@@ -194,8 +213,12 @@ def check_span(smallest: float, s: float) -> None:
 
 
 def _passed(p: Array, threads: int) -> CheckedWeights:
-    blocks = blockwise.spans(len(p))
     bits = p.view(np.uint32 if p.dtype.itemsize == 4 else np.uint64)
+    if len(p) <= blockwise.BLOCK:
+        mass, bit, live = inclusion.survey(p, bits)
+        highest = float(np.array(bit, bits.dtype).view(p.dtype))
+        return CheckedWeights(p, np.array([mass]), float(mass), highest, int(live))
+    blocks = blockwise.spans(len(p))
     sums = np.empty(len(blocks))
     largest = np.empty(len(blocks), bits.dtype)
     nonzero = np.empty(len(blocks), np.int64)

@@ -64,7 +64,8 @@ def _priority(p: npt.ArrayLike, s: int) -> Floats:
         inclusion.kept(np.minimum(1.0, q * z), s, law, chances)
         area += np.where(z < ends, share * chances, 0.0)
     result = np.zeros(len(given.p))
-    result[live] = np.minimum(1.0, q * area)
+    # The sum of the quadrature may end a rounding below zero.
+    result[live] = np.minimum(1.0, np.maximum(0.0, q * area))
     return result
 
 

@@ -179,6 +179,53 @@ def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scr
 
 
 @compiled
+def binomials(
+    p: Array,
+    draws: int,
+    rng: np.random.Generator,
+    rest: Floats,
+    positions: Integers,
+    counts: Integers,
+) -> int:
+    """Draw how often each entry is drawn, one after another; return how many are.
+
+    The count of an entry, given those before it, is binomial: its chance is its share of what is
+    left. The shares are sums from the end, so that small entries there keep their digits.
+
+    Parameters
+    ----------
+    p : (d,)
+        Weights, not all zero.
+    draws : int
+        Number of draws.
+    rng : Generator
+        Source of the binomials.
+    rest : (d,)
+        Scratch.
+    positions, counts : (n,)
+        Entries drawn, ascending, and how often each; n at least min(d, draws).
+    """
+    total = 0.0
+    for i in range(len(p) - 1, -1, -1):
+        total += np.float64(p[i])
+        rest[i] = total
+    left = draws
+    found = 0
+    for i in range(len(p)):
+        if left == 0:
+            break
+        if p[i] > 0.0:
+            share = np.float64(p[i]) / rest[i]
+            count = left if share >= 1.0 else rng.binomial(left, share)
+            if count > 0:
+                positions[found] = i
+                counts[found] = count
+                found += 1
+                left -= count
+    return found
+
+
+@compiled
 def counted(
     p: Array, scratch: Merge, share: float, first: int, indices: Integers, weights: Array
 ) -> None:

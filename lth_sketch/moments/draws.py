@@ -12,6 +12,9 @@ from lth_sketch.product import Product
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.validation import Floats
 
+# Chances that are held at a time.
+ENTRIES = 1 << 20
+
 
 def multinomial(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     """Return ``E ||A diag(m) B - AB||_F^2`` for s draws with replacement (S2).
@@ -135,8 +138,13 @@ def distinct(p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     >>> print(distinct([1, 1], [1, 2]))
     [1.  1.5]
     """
-    chances = repeated(validation.probabilities("p", p), validation.sizes(s))
-    return np.asarray(chances.sum(axis=-1))[()]
+    weights, sizes = validation.probabilities("p", p), validation.sizes(s)
+    result = np.zeros(sizes.shape)
+    # Blocks of entries: of many sizes and many entries together the chances would fill the memory.
+    width = max(1, ENTRIES // sizes.size)
+    for start in range(0, len(weights), width):
+        result += repeated(weights[start : start + width], sizes).sum(axis=-1)
+    return result[()]
 
 
 def variance(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:

@@ -19,6 +19,8 @@ T = TypeVar("T")
 BLOCK = 1 << 17
 # Entries that one thread reads as fast as two threads start.
 SMALL = 1 << 18
+# Blocks in a part of the work.
+LONGEST = 64
 
 
 def spans(length: int, size: int | None = None) -> list[slice]:
@@ -32,6 +34,8 @@ def run(jobs: Sequence[Callable[[], T]], threads: int) -> list[T]:
 
     A job sees the context of the caller, `numpy.errstate` with it, on any thread.
     """
+    if threads == 1 or len(jobs) == 1:
+        return [job() for job in jobs]
     with team(threads) as runs:
         return runs(jobs)
 
@@ -69,7 +73,8 @@ def filled(fillings: list[Filling], entries: int) -> list[Any]:
 
 def share(work: Callable[[range], T], count: int, threads: int) -> list[T]:
     """Run `work` on shares of the blocks ``range(count)``, several for each thread."""
-    parts = 1 if threads == 1 else min(count, 4 * threads)
+    # At an interrupt the parts at work are done, and no other is begun: none takes a second.
+    parts = 1 if threads == 1 else min(count, max(4 * threads, count // LONGEST))
     return run([partial(work, range(part, count, parts)) for part in range(parts)], threads)
 
 
@@ -79,9 +84,20 @@ def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threa
     ``work(b, place)`` calls ``place(length)`` once: it waits for the length of the block before,
     and returns where block b lies, as a slice. The result is the length of all.
     """
+    if count == 1:
+        length = 0
+
+        def alone(found: int) -> slice:
+            nonlocal length
+            length = found
+            return slice(0, found)
+
+        work(0, alone)
+        return length
     ends = [0] * (count + 1)
     known = [Event() for _ in ends]
     known[0].set()
+    stopped = Event()
 
     def place(b: int, length: int) -> slice:
         known[b].wait()
@@ -89,18 +105,31 @@ def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threa
         known[b + 1].set()
         return slice(ends[b], ends[b + 1])
 
+    def release() -> None:
+        # Nobody shall wait for a block that does not come.
+        stopped.set()
+        for event in known:
+            event.set()
+
     def follow(part: range) -> None:
         try:
             for b in part:
+                if stopped.is_set():
+                    return
                 work(b, partial(place, b))
         except BaseException:
-            # Nobody shall wait for a block that does not come.
-            for event in known:
-                event.set()
+            release()
             raise
 
     # Each share has a thread of its own and takes its blocks in order: the block that is waited
     # for is at work, or done.
     threads = min(threads, count)
-    run([partial(follow, range(first, count, threads)) for first in range(threads)], threads)
+    jobs = [partial(follow, range(first, count, threads)) for first in range(threads)]
+    with team(threads) as runs:
+        try:
+            runs(jobs)
+        except BaseException:
+            # An interrupt comes to the thread that waits: the others are to stop as well.
+            release()
+            raise
     return ends[-1]

@@ -78,7 +78,7 @@ class Problem:
         self._dtype = X.dtype
         self._w0 = np.zeros((d, targets.shape[1]))
         if w0 is not None:
-            start = in_range("w0", validation.array("w0", w0, ndim=(1, 2)))
+            start = validation.in_range("w0", validation.array("w0", w0, ndim=(1, 2)))
             if start.shape != (d, *self._outputs):
                 raise ValueError(
                     f"w0 must have shape {(d, *self._outputs)}, one row for each of the {d} "
@@ -229,7 +229,8 @@ class Problem:
         if mask is None:
             m = np.ones(d)
         else:
-            m = in_range("mask", validation.weights("mask", mask, size=d).astype(np.float64))
+            m = validation.weights("mask", mask, size=d).astype(np.float64)
+            validation.in_range("mask", m)
         features = np.flatnonzero(m)
         m, start = m[features], self._w0[features]
         A = self._factor.R[:, features] * m
@@ -270,17 +271,6 @@ def data(X: Any, y: Any, suffix: str = "") -> tuple[Any, Floats, tuple[int, ...]
     return X, targets.reshape(len(targets), -1).astype(np.float64), shape
 
 
-def in_range(name: str, values: Array) -> Array:
-    """Refuse entries whose size is beyond LARGEST."""
-    largest = float(max(values.max(initial=0), -values.min(initial=0)))
-    if largest > LARGEST:
-        raise ValueError(
-            f"{name} must have entries of size at most {LARGEST:g}, for squares to stay in range; "
-            f"got {largest:g}; rescale {name}"
-        )
-    return values
-
-
 def permutation(value: npt.ArrayLike, d: int) -> Integers:
     """Return a permutation of the d features."""
     result = conversion.plain("order", value)
@@ -314,7 +304,7 @@ def _masks(masks: Any, d: int) -> Any:
         row = int(np.searchsorted(rows.indptr, int(rows.data.argmin()), side="right")) - 1
         raise ValueError(f"masks must be >= 0; got {rows.data.min()} in row {row}")
     rows.eliminate_zeros()
-    in_range("masks", rows.data)
+    validation.in_range("masks", rows.data)
     empty = np.flatnonzero(np.diff(rows.indptr) == 0)
     if empty.size:
         raise ValueError(

@@ -56,11 +56,25 @@ def _listed(
     return indices, weights
 
 
+def _kept(given: CheckedWeights, tau: float, keep: Array) -> tuple[Integers, Array]:
+    """List what is kept of a single block, as `_listed` does, without a start of its loops."""
+    indices = keep.nonzero()[0]
+    if not tau:
+        return indices, np.ones(len(indices), given.p.dtype)
+    p = given.p[indices]
+    if p.dtype == np.float64:
+        return indices, np.maximum(1.0, tau / p)
+    with np.errstate(over="ignore"):
+        return indices, np.maximum(1.0, tau / p.astype(np.float64)).astype(p.dtype)
+
+
 def poisson(
     given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p = given.p
     tau = checked.threshold(given, s, threads)
+    if len(given.sums) == 1:
+        return _kept(given, tau, _drawn_ranks(p, rng, np.empty(len(p))) >= tau)
     blocks = blockwise.spans(len(p))
     children = streams(rng, len(blocks))
     counts = np.empty(len(blocks), np.int64)
@@ -104,7 +118,7 @@ def priority(
     tau = _largest(ranks, s)
     keep = ranks > tau
     _top_up(keep, ranks, tau, s - int(np.count_nonzero(keep)))
-    return _listed(given, tau, np.array([s]), lambda _: keep, threads)
+    return _kept(given, tau, keep)
 
 
 def _largest(values: Array, k: int) -> float:
@@ -197,6 +211,10 @@ def top(
     p = given.p
     blocks = blockwise.spans(len(p))
     tau = _largest(p, s - 1)
+    if len(blocks) == 1:
+        marks = p > tau
+        _top_up(marks, p, tau, s - int(np.count_nonzero(marks)))
+        return _kept(given, 0.0, marks)
     above = np.empty(len(blocks), np.int64)
     at = np.empty(len(blocks), np.int64)
 

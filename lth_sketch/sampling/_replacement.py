@@ -13,12 +13,18 @@ from lth_sketch.sampling._rows import Output, Rows, streams
 from lth_sketch.validation import Array, Integers
 
 _NO_INDICES = np.empty(0, np.int64)
+# Weights up to which numpy's own loops are the quicker, for up to a batch of draws.
+FEW = 1 << 14
+# Draws for each weight beyond which each weight's count is drawn, not each draw.
+MANY = 32
 
 
 def multinomial(
     given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p, sums = given.p, given.sums
+    if len(p) <= FEW and s <= draws.BATCH and s <= MANY * len(p):
+        return _few(given, s, rng)
     blocks = blockwise.spans(len(p))
     # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
     live = np.flatnonzero(sums)
@@ -33,7 +39,7 @@ def multinomial(
     def run(b: int, place: Callable[[int], slice]) -> None:
         block, n = p[blocks[b]], int(split[b])
         scratch = draws.merge_scratch(len(block), n)
-        kept = place(draws.multinomial(block, sums[b], n, children[b], scratch) if n else 0)
+        kept = place(_drawn(block, sums[b], n, children[b], scratch))
         share, first = given.total / s, blocks[b].start
         draws.counted(block, scratch, share, first, indices[kept], weights[kept])
 
@@ -43,12 +49,58 @@ def multinomial(
     return indices, weights
 
 
+def _few(given: CheckedWeights, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:
+    """Draw as `draws.multinomial` does, one batch from one block, by numpy's loops."""
+    p, mass = given.p, given.total
+    targets = rng.standard_exponential(s).cumsum()
+    targets *= 1.0 / (targets[-1] + rng.standard_gamma(1.0))
+    targets *= mass
+    # A uniform beyond the last running sum goes to the last entry that moves the sum.
+    end = len(p) - 1
+    if p[end] <= mass * 2.0**-53:
+        end = int(np.flatnonzero(p > mass * 2.0**-53)[-1])
+    found = p.cumsum(dtype=np.float64).searchsorted(targets, "right")
+    if found[-1] > end:
+        np.minimum(found, end, out=found)
+    new = np.empty(s, bool)
+    new[0] = True
+    np.not_equal(found[1:], found[:-1], out=new[1:])
+    first = new.nonzero()[0]
+    indices = found[first]
+    counts = np.empty(len(first))
+    np.subtract(first[1:], first[:-1], out=counts[:-1])
+    counts[-1] = s - first[-1]
+    counts *= mass / s
+    if p.dtype == np.float64:
+        counts /= p[indices]
+        return indices, counts
+    with np.errstate(over="ignore"):
+        return indices, (counts / p[indices].astype(np.float64)).astype(p.dtype)
+
+
+def _drawn(p: Array, mass: float, s: int, rng: np.random.Generator, scratch: draws.Merge) -> int:
+    """Draw s times; return the number of distinct positions, which `scratch` takes."""
+    if s == 0:
+        return 0
+    if s > MANY * len(p):
+        return draws.binomials(p, s, rng, np.empty(len(p)), scratch.positions, scratch.counts)
+    return draws.multinomial(p, mass, s, rng, scratch)
+
+
 def multinomial_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
     p = given.p
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         starts, indices, weights = output or Output(_NO_INDICES, _NO_INDICES, p[:0])
         scratch = draws.merge_scratch(len(p), s)
+        if s > MANY * len(p):
+            for t in range(len(counts)):
+                counts[t] = _drawn(p, given.total, s, rng, scratch)
+                if output:
+                    row = slice(starts[t], starts[t] + counts[t])
+                    share = given.total / s
+                    draws.counted(p, scratch, share, 0, indices[row], weights[row])
+            return
         draws.multinomial_rows(p, given.total, s, rng, scratch, starts, indices, weights, counts)
 
     return rows

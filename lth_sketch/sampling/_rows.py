@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lth_sketch import validation
 from lth_sketch.validation import Array, Integers
 
 
@@ -25,7 +26,7 @@ Rows = Callable[[np.random.Generator, Integers, Output | None], None]
 
 def streams(rng: np.random.Generator, count: int) -> list[np.random.Generator]:
     """Return a Generator for each block; a single block needs no child."""
-    return [rng] if count == 1 else rng.spawn(count)
+    return [rng] if count == 1 else validation.spawned(rng, count)
 
 
 @contextmanager

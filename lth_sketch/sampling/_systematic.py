@@ -25,6 +25,8 @@ def systematic(
         return _ranks.poisson(given, s, rng, threads)
     p = given.p
     tau = checked.threshold(given, s, threads)
+    if len(given.sums) == 1:
+        return _alone(p, tau, s, rng)
     blocks = blockwise.spans(len(p))
     indices = np.empty(s, np.int64)
     weights = np.empty(s, p.dtype)
@@ -43,6 +45,18 @@ def systematic(
     while completed != s:
         start = int(rng.integers(draws.UNIT))
         completed = (start + blockwise.chain(walk, len(blocks), threads)) >> draws.FRACTION
+    return indices, weights
+
+
+def _alone(p: Array, tau: float, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:
+    """Walk over a single block."""
+    block, level = _lifted(p, tau)
+    length = _length(block, level)
+    start = int(rng.integers(draws.UNIT))
+    while (start + length) >> draws.FRACTION != s:
+        start = int(rng.integers(draws.UNIT))
+    indices, weights = np.empty(s, np.int64), np.empty(s, p.dtype)
+    draws.systematic(block, level, start, 0, indices, weights)
     return indices, weights
 
 

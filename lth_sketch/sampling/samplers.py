@@ -196,7 +196,7 @@ def masks(
     ((5, 3), array([2., 2., 2., 2., 2.]))
     """
     size = validation.count("size", size)
-    given, s, generator, threads = _arguments(p, s, design, rng, n_jobs)
+    given, s, generator, threads = _arguments(p, s, design, rng, n_jobs, alone=False)
     groups = blockwise.spans(size, max(1, blockwise.BLOCK // len(given.p)))
     children = streams(generator, len(groups))
     rows = _ROWS[design](given, s, threads)
@@ -230,11 +230,13 @@ def masks(
 
 
 def _arguments(
-    p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None
+    p: npt.ArrayLike, s: int, design: str, rng: object, n_jobs: int | None, *, alone: bool = True
 ) -> tuple[CheckedWeights, int, np.random.Generator, int]:
     record = named(design)
     s = validation.count("s", s)
-    threads = validation.workers(n_jobs)
+    # A single block has no use for threads, nor for asking how many there may be.
+    single = n_jobs is None and type(p) is np.ndarray and p.size <= blockwise.BLOCK
+    threads = 1 if single and alone else validation.workers(n_jobs)
     generator = validation.generator(rng)
     given = checked.survey(p, threads, scaled=record.unbiased)
     given.check_size(s, record)
