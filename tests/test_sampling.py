@@ -15,7 +15,7 @@ from strategies import sized_weights
 from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling import _ranks, _replacement, _systematic, draw, mask, masks
+from lth_sketch.sampling import _ranks, _systematic, draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
 DESIGNS = ("multinomial", "poisson", "systematic", "priority", "top")
@@ -28,7 +28,7 @@ P = np.array([0.1, 0.0, 0.3, 0.05, 0.25, 0.3])
 def blocks(monkeypatch):
     """Blocks so short that a few weights fill several of them."""
     monkeypatch.setattr(blockwise, "BLOCK", 4)
-    monkeypatch.setattr(_replacement, "BATCH", 3)
+    monkeypatch.setattr(draws, "BATCH", 3)
 
 
 # --- what holds for every draw --------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_all_are_kept_when_s_is_their_number(design, d):
 
 def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
     p = np.array([0.5, 0.5, 0.0, 1e-300, 0.0])
-    scratch = _replacement._merge_scratch(5, 400)
+    scratch = draws.merge_scratch(5, 400)
     # Half of the uniforms lie beyond the sum of 1: as if it had been rounded down by that much.
     n = draws.multinomial(p, 2.0, 400, np.random.default_rng(15), scratch)
     assert scratch.positions[:n].tolist() == [0, 1]

@@ -8,9 +8,10 @@ import reference
 import scipy.stats
 
 from lth_sketch.inclusion import checked
+from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
-from lth_sketch.sampling import _replacement, draw, masks
+from lth_sketch.sampling import draw, masks
 from lth_sketch.tolerances import EXACT, SINGLE
 
 # A true sampler fails one of these tests with this probability.
@@ -43,7 +44,7 @@ def test_multinomial_law_of_whole_outcomes(size):
 @pytest.mark.parametrize("n_blocks", [1, 3])
 def test_multinomial_counts_of_single_draws(n_blocks, size, monkeypatch):
     monkeypatch.setattr(blockwise, "BLOCK", -(-len(P) // n_blocks))
-    monkeypatch.setattr(_replacement, "BATCH", 4)
+    monkeypatch.setattr(draws, "BATCH", 4)
     rng = np.random.default_rng(2)
     s = 20
     counts = np.zeros(6)

@@ -13,7 +13,7 @@ from lth_sketch.inclusion import checked
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
-from lth_sketch.sampling import _replacement, draw, mask, masks
+from lth_sketch.sampling import draw, mask, masks
 from lth_sketch.tolerances import EXACT
 
 
@@ -22,7 +22,7 @@ def test_draws_replayed_in_numpy(case, block, seed):
     p, s = case
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blockwise, "BLOCK", block)
-        patch.setattr(_replacement, "BATCH", 3)
+        patch.setattr(draws, "BATCH", 3)
         v = reference.replayed_uniforms(len(p), np.random.default_rng(seed), block)
         pi = reference.inclusion_by_filling(p, s)
         indices, weights = draw(p, s, design="poisson", rng=seed)
@@ -83,7 +83,7 @@ def test_rows_replayed_in_numpy(case, seed):
         assert row == pytest.approx(expected, rel=EXACT)
 
     rng = np.random.default_rng(seed)
-    counts = [reference.replayed_counts(p, 3 * s, rng, d, _replacement.BATCH) for _ in range(n)]
+    counts = [reference.replayed_counts(p, 3 * s, rng, d, draws.BATCH) for _ in range(n)]
     scale = np.divide(p.sum(), 3 * s * p, out=np.zeros(d), where=p > 0)
     assert masks(p, 3 * s, n, rng=seed).toarray() == pytest.approx(counts * scale, rel=EXACT)
 
@@ -102,7 +102,7 @@ def test_priority_where_a_bin_holds_many_ranks(s, monkeypatch):
 @pytest.mark.parametrize("d", range(1, 34))
 def test_draws_with_replacement_of_any_length(d):
     p = np.random.default_rng(31).random(d)
-    counts = reference.replayed_counts(p, 40, np.random.default_rng(d), d, _replacement.BATCH)
+    counts = reference.replayed_counts(p, 40, np.random.default_rng(d), d, draws.BATCH)
     found = mask(p, 40, rng=d) * 40 * p / p.sum()
     assert found == pytest.approx(counts, rel=EXACT, abs=EXACT)
 

@@ -23,7 +23,7 @@ def multinomial(
     given: CheckedWeights, s: int, rng: np.random.Generator, threads: int
 ) -> tuple[Integers, Array]:
     p, sums = given.p, given.sums
-    if len(p) <= FEW and s <= draws.BATCH and s <= MANY * len(p):
+    if len(sums) == 1 and len(p) <= FEW and s <= min(draws.BATCH, MANY * len(p)):
         return _few(given, s, rng)
     blocks = blockwise.spans(len(p))
     # Blocks without mass stay out: rounding may leave a draw to the last of the rest.
