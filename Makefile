@@ -46,7 +46,8 @@ notebooks: $(VENV)/.test
 
 # Tests and doctests of what needs PyTorch: small networks, which threads only make wait.
 test-networks: $(VENV)/.networks
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q tests/networks lth_sketch/networks
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q tests/networks lth_sketch/networks \
+	  docs/site/source/guide/prune_a_module.md
 
 # Nothing may be refuted, whatever the seed.
 verify-seeds: $(VENV)/.test

@@ -9,9 +9,9 @@ from typing import Any
 
 from experiments.figures import collapse, layers, networks, tangent_kernel
 from figures import gallery, publish
-from figures.tables import Table
 from lth_sketch import datasets
 from lth_sketch.networks.statements import NETWORKS
+from lth_sketch.plots.tables import Table
 from lth_sketch.statements import REGISTER
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from figures import panels
-from figures.panels import Look
 from lth_sketch import pruning
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
 from lth_sketch.validation import Array, Floats
 
 SCORES = {

@@ -8,23 +8,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from figures import panels
-from figures.panels import (
+from lth_sketch import Product, moments, probabilities, sketches
+from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.masks import MASKS, SHOWN, draw_designs, mask_rows, mask_table
+from lth_sketch.plots.panels import (
     BLACK,
-    BLUE,
     DASHDOT,
     DASHED,
     DOTTED,
     GREEN,
     GREY,
-    LONG,
     RED,
     YELLOW,
     Look,
 )
-from figures.tables import Table, distinct, rows, select
-from lth_sketch import Product, moments, montecarlo, probabilities, sketches
-from lth_sketch.datasets import Dataset
+from lth_sketch.plots.tables import Table, distinct, select
 from lth_sketch.reduction import factor
 from lth_sketch.validation import Floats, Integers
 
@@ -46,22 +45,17 @@ CAPTION = (
     "Right: dense sketches of size s, at s/d. They are no masks. See that they do not know which "
     "terms are large: at random signs they lose to a good mask."
 )
+ALT = (
+    "Four panels. On the left falling curves of masks, nearly parallel, top-k far below the others "
+    "for random signs and above them for a coherent product when little is kept; one point for "
+    "the pattern 2 of 4. On the right four nearly equal straight lines of dense sketches."
+)
 SIZES = {
+    "tiny": {"trials": 20, "sketches": 2, "points": 4, "measured": 2},
     "smoke": {"trials": 400, "sketches": 40, "points": 9, "measured": 3},
     "paper": {"trials": 20_000, "sketches": 400, "points": 25, "measured": 5},
 }
 
-Moment = Callable[[Product, Floats, Integers], Floats]
-MASKS: dict[str, tuple[Look, Moment]] = {
-    "multinomial": (Look("with replacement", BLUE, "-", "o"), moments.multinomial),
-    "poisson": (Look("Poisson", RED, DASHED, "s"), moments.poisson),
-    "systematic": (Look("systematic", GREEN, DASHDOT, "^"), moments.systematic),
-    "priority": (Look("priority", YELLOW, DOTTED, "v"), moments.priority),
-    "hybrid": (Look("hybrid", GREY, "-", "D"), moments.hybrid),
-    "pivotal": (Look("pivotal", GREEN, DOTTED, "*"), moments.pivotal),
-    "conditional": (Look("conditional", RED, "-", "+"), moments.conditional),
-    "top": (Look("top-k, not drawn", BLACK, LONG, "x"), moments.top),
-}
 SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
     "gaussian": (Look("Gaussian", GREY, "-", "o"), moments.gaussian),
     "rademacher": (Look("Rademacher", GREEN, DASHDOT, "^"), moments.rademacher),
@@ -69,10 +63,7 @@ SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
     "srht": (Look("SRHT", RED, DASHED, "s"), moments.srht),
 }
 PATTERN, PATTERN_LOOK = (2, 4), Look("2 of 4", BLACK, "-", "P")
-# Their masks keep fewer than s.
-REPEATING = ("multinomial", "hybrid")
 KINDS = {"gaussian": "Gaussian $w_0$", "coherent": "coherent $|w_0|$"}
-SHOWN = (0.04, 0.97)
 
 
 def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
@@ -96,20 +87,7 @@ def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator)
     whole = np.unique(np.clip(np.round(fractions * live), 2, live - 1).astype(np.int64))
     # Draws with replacement keep fewer than s: go on until they have kept as much.
     repeated = np.unique(np.round(whole * np.geomspace(1, 8, len(whole))).astype(np.int64))
-    found: Table = []
-    for design, (_, moment) in MASKS.items():
-        s = repeated if design in REPEATING else whole
-        kept = np.array([_kept(p, int(size), design) for size in s])
-        exact = moment(product, p, s)
-        found += _rows("mask", design, "exact", kept / live, s, 0, exact / product.norm2)
-        at = np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))
-        trials = 1 if design == "top" else sizes["trials"]
-        measured = montecarlo.squared_errors(
-            product, p, s[at], trials=trials, design=design, rng=rng
-        ).mean(axis=1)
-        found += _rows(
-            "mask", design, "measured", kept[at] / live, s[at], trials, measured / product.norm2
-        )
+    found = mask_table(product, p, whole, repeated, sizes["measured"], sizes["trials"], rng)
     return found + _crossing(product, p, live) + _pattern(product, p, live)
 
 
@@ -119,14 +97,7 @@ def _pattern(product: Product, p: Floats, live: int) -> Table:
         return []
     kept = product.d * PATTERN[0] // PATTERN[1]
     value = moments.grouped(product, p, PATTERN) / product.norm2
-    return _rows("mask", "grouped", "exact", kept / live, kept, 0, value)
-
-
-def _kept(p: Floats, s: int, design: str) -> float:
-    """Return how many entries a mask keeps on average."""
-    if design in REPEATING:
-        return float(probabilities.inclusion(p, s, design=design).sum())
-    return float(s)
+    return mask_rows("mask", "grouped", "exact", kept / live, kept, 0, value)
 
 
 def _crossing(product: Product, p: Floats, live: int) -> Table:
@@ -138,7 +109,7 @@ def _crossing(product: Product, p: Floats, live: int) -> Table:
     return [
         row
         for design, number in kept.items()
-        for row in _rows(
+        for row in mask_rows(
             "mask",
             design,
             "crossing",
@@ -152,12 +123,13 @@ def _crossing(product: Product, p: Floats, live: int) -> Table:
 
 def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
     d, exact = product.d, product.value
-    s = np.unique(np.round(d * np.geomspace(*SHOWN, sizes["points"])).astype(np.int64))
+    steps = np.round(d * np.geomspace(*SHOWN, sizes["points"]))
+    s = np.unique(np.maximum(steps, 1).astype(np.int64))
     at = s[np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))]
     found: Table = []
     for method, (_, moment) in SKETCHES.items():
         curve = moment(product, s) / product.norm2
-        found += _rows("sketch", method, "exact", s / d, s, 0, curve)
+        found += mask_rows("sketch", method, "exact", s / d, s, 0, curve)
         squares = [
             np.mean(
                 [
@@ -167,7 +139,7 @@ def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generat
             )
             for size in at
         ]
-        found += _rows(
+        found += mask_rows(
             "sketch",
             method,
             "measured",
@@ -183,12 +155,6 @@ def _multiply(product: Product, s: int, method: str, rng: np.random.Generator) -
     return sketches.multiply(product.A, product.B, s, method=method, rng=rng)
 
 
-def _rows(kind: str, name: str, quantity: str, kept: Any, s: Any, trials: int, value: Any) -> Table:
-    return rows(
-        kind=kind, name=name, quantity=quantity, kept_fraction=kept, s=s, trials=trials, value=value
-    )
-
-
 def shape(count: int) -> tuple[int, int]:
     """Return rows and columns of panels for `count` data sets."""
     return len(KINDS) * count, 2
@@ -200,8 +166,8 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     for (data, kind), (left, right) in zip(cases, axes, strict=True):
         part = [row for row in table if (row["data"], row["product"]) == (data, kind)]
         case = f"{panels.title_of(data)}, {KINDS[kind]}"
-        _panel(left, part, {name: look for name, (look, _) in MASKS.items()})
-        _panel(right, part, {name: look for name, (look, _) in SKETCHES.items()})
+        draw_designs(left, part, {name: look for name, (look, _) in MASKS.items()})
+        draw_designs(right, part, {name: look for name, (look, _) in SKETCHES.items()})
         if any(row["name"] == "grouped" for row in part):
             point = select(part, name="grouped", quantity="exact")
             panels.markers(left, point["kept_fraction"], point["value"], PATTERN_LOOK)
@@ -216,17 +182,3 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     looks = [*(look for look, _ in MASKS.values()), PATTERN_LOOK]
     panels.legend_below(axes[-1, 0], [panels.key(look) for look in looks])
     panels.legend_below(axes[-1, 1], [panels.key(look) for look, _ in SKETCHES.values()])
-
-
-def _panel(axes: Any, part: Table, looks: Mapping[str, Look]) -> None:
-    seen = []
-    for name, look in looks.items():
-        exact = select(part, name=name, quantity="exact")
-        measured = select(part, name=name, quantity="measured")
-        panels.line(axes, exact["kept_fraction"], exact["value"], look)
-        panels.markers(axes, measured["kept_fraction"], measured["value"], look)
-        seen.append(exact["value"])
-    panels.fraction_axis(axes, SHOWN[0], SHOWN[1])
-    low, high = panels.limits([*seen, 2.0])
-    panels.log_axis(axes, max(low, high / 1e5), high)
-    panels.vacuous(axes)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from figures import (
-    designs,
-    end_of_training,
-    generic_improvement,
-    heavy_tail,
-    initialization_error,
-    price_of_independence,
-    retrained,
-    scores_as_sketches,
-    sharpness,
-    sketches,
-    top_or_random,
-)
-from figures.tables import Table
+import figures
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots.tables import Table
 from lth_sketch.statements import REGISTER, Statement
+
+# In which order they are shown.
+ORDER = (
+    "initialization_error",
+    "sharpness",
+    "designs",
+    "sketches",
+    "end_of_training",
+    "heavy_tail",
+    "retrained",
+    "price_of_independence",
+    "scores_as_sketches",
+    "top_or_random",
+    "generic_improvement",
+)
 
 
 class Script(Protocol):
@@ -42,12 +47,16 @@ class Script(Protocol):
         """What is drawn and what to see in it, including what speaks against a claim."""
 
     @property
+    def ALT(self) -> str:
+        """What is seen, for those who do not see it."""
+
+    @property
     def SHOWS(self) -> Sequence[str]:
         """Headings in docs/theory.md of what it shows; those of statements are their labels."""
 
     @property
     def SIZES(self) -> Mapping[str, Mapping[str, int]]:
-        """Numbers of trials and the like for "smoke" and "paper"."""
+        """Numbers of trials and the like for "tiny" (tests), "smoke" and "paper"."""
 
     def compute(
         self, data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator, /
@@ -61,19 +70,22 @@ class Script(Protocol):
         """Draw the tables of all data sets, one after another, into an array of panels."""
 
 
-SCRIPTS: tuple[Script, ...] = (
-    initialization_error,
-    sharpness,
-    designs,
-    sketches,
-    end_of_training,
-    heavy_tail,
-    retrained,
-    price_of_independence,
-    scores_as_sketches,
-    top_or_random,
-    generic_improvement,
-)
+def found() -> tuple[Script, ...]:
+    """Return every module of this package that is a figure: those of `ORDER`, then any other."""
+    modules = [
+        importlib.import_module(f"{figures.__name__}.{info.name}")
+        for info in pkgutil.iter_modules(figures.__path__)
+        if not info.name.startswith("_")
+    ]
+    # Other modules are tools; __main__ imports this one.
+    scripts: dict[str, Any] = {
+        module.NAME: module for module in modules if hasattr(module, "compute")
+    }
+    names = [*ORDER, *sorted(scripts.keys() - set(ORDER))]
+    return tuple(scripts[name] for name in names)
+
+
+SCRIPTS: tuple[Script, ...] = found()
 
 
 def shown(script: Script, register: Iterable[Statement] = REGISTER) -> dict[str, list[str]]:

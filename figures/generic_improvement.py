@@ -12,13 +12,13 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from figures import panels
 from figures.algorithms import SCORES, leverage, score
-from figures.panels import Look
 from figures.reduced import Split, initial, split
-from figures.tables import Table, distinct, rows
 from lth_sketch import pruning
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Table, distinct, rows
 from lth_sketch.reduction import Factor, factor
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
@@ -46,7 +46,12 @@ CAPTION = (
     "worse, because scores of random weights alone are a random order of the features. So the "
     "gain, where there is one, is with data and not, as one might hope, above all without."
 )
+ALT = (
+    "Rows of intervals, one a score, of the loss and error of a draw minus those of top-k. Most"
+    " of them cross or lie near zero, some on either side of it."
+)
 SIZES = {
+    "tiny": {"trials": 3, "held_out": 20, "work": 10**6},
     "smoke": {"trials": 8, "held_out": 1000, "work": 10**9},
     "paper": {"trials": 60, "held_out": 5000, "work": 10**9},
 }

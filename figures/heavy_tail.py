@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from figures import panels
-from figures.panels import DRAWS, Look
 from figures.reduced import initial, reduced
-from figures.tables import Table, distinct, rows, select
 from lth_sketch import Product, moments, probabilities
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import DRAWS, Look
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats
 
@@ -37,7 +37,14 @@ CAPTION = (
     "its median on digits is twice that of the defensive draw and no more, and with ten outputs "
     "all this is no concern."
 )
+ALT = (
+    "Two panels. On the left survival curves: that of the plain draw is a straight line of "
+    "slope minus one, that of the squared draw is flatter, those of the defensive draw and of "
+    "ten outputs fall steeply. On the right the share of the largest value falls for the last "
+    "two and stays high for the others."
+)
 SIZES = {
+    "tiny": {"trials": 100, "points": 10, "work": 10**6},
     "smoke": {"trials": 1000, "points": 40, "work": 10**8},
     "paper": {"trials": 8000, "points": 120, "work": 6 * 10**8},
 }

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
-from figures import panels
-from figures.panels import Look
-from figures.tables import Row, Table, distinct, select
 from lth_sketch import Product, bounds, datasets, probabilities
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Row, Table, distinct, select
 from lth_sketch.validation import Floats
 
 NAME = "price_of_independence"
@@ -39,7 +39,13 @@ CAPTION = (
     "pixels at hand protects against no other data: where a pixel is constant here and not there, "
     "its worst case is infinite."
 )
+ALT = (
+    "Two panels. On the left short intervals of the price of not looking at the data, above one"
+    " for raw and centred features and exactly one for standardised ones. On the right the "
+    "worst case of four draws over the least possible one."
+)
 SIZES = {
+    "tiny": {"trials": 10, "cases": 1, "work": 10**7},
     "smoke": {"trials": 200, "cases": 5, "work": 10**9},
     "paper": {"trials": 4000, "cases": 20, "work": 5 * 10**9},
 }
@@ -91,11 +97,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
 
 def _norms(data: Dataset, preprocess: str | None) -> Floats:
     """Return the feature norms of the same samples, prepared in another way."""
-    if preprocess is None:
-        X = data.X
-    else:
-        split = None if data.split == "all" else data.split
-        X = datasets.load(data.name, preprocess=preprocess, subset=len(data.y), split=split).X
+    X = datasets.prepare(data, preprocess).X
     return Product(X, np.ones(X.shape[1])).column_norms
 
 

@@ -14,22 +14,37 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from matplotlib import style
+import numpy as np
+from matplotlib import rc_context, style
 from matplotlib.figure import Figure
 
-from figures import panels
 from figures.gallery import Script, shown
-from figures.tables import Table, digest, distinct, to_csv
+from lth_sketch.plots import panels
+from lth_sketch.plots.tables import Table, digest, distinct, to_csv
 from lth_sketch.statements import REGISTER, Statement
 
 PAGE = Path(__file__).with_name("page.html")
 PACKAGES = ("numpy", "scipy", "numba", "matplotlib", "scikit-learn", "lth_sketch")
 # No dates: the same numbers give the same files.
-METADATA = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
+METADATA: dict[str, dict[str, None]] = {
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pgf": {},
+}
+# What is written if nothing else is asked for; the page shows the PNG, whatever is.
+FORMATS = ("pdf", "png")
+# Columns of panels side by side are as wide as one, or two, columns of a page.
+WIDTHS = {"one": 3.4, "two": 7.0}
 
 
-def render(script: Script, table: Table) -> dict[str, bytes]:
+def render(
+    script: Script, table: Table, formats: Sequence[str] = FORMATS, width: str | None = None
+) -> dict[str, bytes]:
     """Return the files of one figure by their endings.
+
+    Each panel is as wide as one column of a page; `width` "one" stacks the panels of a row in one
+    column, "two" puts two of them side by side into two.
 
     Raises
     ------
@@ -40,14 +55,30 @@ def render(script: Script, table: Table) -> dict[str, bytes]:
         raise ValueError(f"{script.NAME} has computed no numbers")
     rows, columns = script.shape(len(distinct(table, "data")))
     files = {"csv": to_csv(table)}
-    with style.context(str(panels.STYLE)):
-        figure = Figure(figsize=panels.figsize(rows, columns))
-        script.draw(table, figure.subplots(rows, columns, squeeze=False))
-        for kind, metadata in METADATA.items():
+    with style.context(str(panels.STYLE)), rc_context({"svg.hashsalt": script.NAME}):
+        figure, axes = _paper(rows, columns, width)
+        script.draw(table, axes)
+        for kind in dict.fromkeys((*formats, "png")):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata=metadata)
+            figure.savefig(buffer, format=kind, metadata=METADATA[kind])
             files[kind] = buffer.getvalue()
     return files
+
+
+def _paper(rows: int, columns: int, width: str | None) -> tuple[Figure, Any]:
+    """Return an empty figure and its panels, (rows, columns) of them wherever they lie."""
+    if width == "one" and columns > 1:
+        # Legends hang below the last row: every column of panels keeps room for its own.
+        height = columns * (panels.HEIGHT * rows + 1.3 * panels.LEGEND)
+        figure = Figure(figsize=(WIDTHS["one"], height))
+        parts = figure.subfigures(columns, 1, squeeze=False)[:, 0]
+        stacks = [part.subplots(rows, 1, squeeze=False)[:, 0] for part in parts]
+        return figure, np.array(stacks, dtype=object).T
+    wide, high = panels.figsize(rows, columns)
+    if width is not None:
+        wide = WIDTHS[width]
+    figure = Figure(figsize=(wide, high))
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def entry(
@@ -63,6 +94,7 @@ def entry(
         "name": script.NAME,
         "title": script.TITLE,
         "caption": script.CAPTION,
+        "alt": script.ALT,
         "shows": list(script.SHOWS),
         "claims": shown(script, register),
         "files": {kind: f"{script.NAME}.{kind}" for kind in sorted(files)},
@@ -126,7 +158,8 @@ def _section(item: Mapping[str, Any]) -> str:
     caption = "\n".join(f'<p class="caption">{paragraph}</p>' for paragraph in paragraphs)
     return f"""<section id="{name}">
 <h2>{html.escape(item["title"])}</h2>
-<a href="{files["pdf"]}"><img src="{files["png"]}" alt="{html.escape(item["title"])}"></a>
+<a href="{files.get("pdf", files["png"])}">
+<img src="{files["png"]}" alt="{html.escape(item["alt"])}"></a>
 {caption}
 <ul class="claims">
 {claims}

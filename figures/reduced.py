@@ -23,13 +23,18 @@ class Split(NamedTuple):
     labels_test: Integers
 
 
+def outputs(data: Dataset) -> Array:
+    """Return what is learned, (n, r): an output a class, or the real targets as they are."""
+    return data.one_hot() if data.labelled else np.asarray(data.y, data.X.dtype)[:, None]
+
+
 @lru_cache(maxsize=1)
 def reduced(data: Dataset) -> Factor:
     """Return the data rotated to min(n, d) samples: every norm, product and fit stays the same.
 
     The figures draw one data set after another, so that the last one is all that is kept.
     """
-    return factor(data.X, data.one_hot().astype(np.float64))
+    return factor(data.X, outputs(data).astype(np.float64))
 
 
 def initial(rng: np.random.Generator, d: int, *shape: int) -> Floats:
@@ -42,5 +47,7 @@ def split(data: Dataset, rng: np.random.Generator) -> Split:
     n = len(data.y)
     order = rng.permutation(n)
     train, test = order[n // 3 :], order[: n // 3]
-    Y = data.one_hot()
-    return Split(data.X[train], Y[train], data.X[test], Y[test], data.y[train], data.y[test])
+    Y = outputs(data)
+    # Which output is the largest: the class, whatever its label is called.
+    labels = Y.argmax(axis=1)
+    return Split(data.X[train], Y[train], data.X[test], Y[test], labels[train], labels[test])

@@ -10,13 +10,13 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
-from figures import panels
 from figures.algorithms import SCORES, leverage, score
-from figures.panels import Look
 from figures.reduced import initial, reduced
-from figures.tables import Table, distinct, rows, select
 from lth_sketch import Product, moments, pruning
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats
 
@@ -43,7 +43,13 @@ CAPTION = (
     "comes near, but a single one keeps its accidental zeros, however large the noise: SNIP run "
     "once on random labels is not the optimal draw."
 )
+ALT = (
+    "Two panels. On the left a dot for each score: its distance from the optimal draw before "
+    "and after training, the sketch score at zero. On the right two falling curves: SNIP on "
+    "noisy labels comes to the optimal draw as the noise grows."
+)
 SIZES = {
+    "tiny": {"trials": 3, "points": 3, "work": 10**6},
     "smoke": {"trials": 20, "points": 7, "work": 10**9},
     "paper": {"trials": 120, "points": 15, "work": 2 * 10**10},
 }

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from figures import panels
-from figures.panels import (
+from lth_sketch import Product, methods, moments, sketches
+from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import (
     BLACK,
     BLUE,
     DASHDOT,
@@ -23,9 +25,7 @@ from figures.panels import (
     YELLOW,
     Look,
 )
-from figures.tables import Table, distinct, rows, select
-from lth_sketch import Product, methods, moments, sketches
-from lth_sketch.datasets import Dataset
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.validation import Floats, Integers
 
 NAME = "sketches"
@@ -44,7 +44,13 @@ CAPTION = (
     "sampling, CountSketch and sampled entries are what is worth its work, entries where much is "
     "kept or, as here, many are zero."
 )
+ALT = (
+    "Four panels of falling error curves of methods of multiplication, on the left against their "
+    "size, on the right against their work. Co-occurring directions and the best product of a rank "
+    "are lowest against size; sampling and sampled entries are furthest left against work."
+)
 SIZES = {
+    "tiny": {"trials": 1, "points": 3, "measured": 2},
     "smoke": {"trials": 4, "points": 7, "measured": 3},
     "paper": {"trials": 100, "points": 13, "measured": 4},
 }

@@ -12,12 +12,12 @@ import scipy.special
 import scipy.stats
 from matplotlib.axes import Axes
 
-from figures import panels
-from figures.panels import Look
 from figures.reduced import initial, reduced
-from figures.tables import Table, distinct, rows, select
 from lth_sketch import Product, moments, probabilities
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
 
@@ -42,7 +42,12 @@ CAPTION = (
     "trained model cancel: this speaks against a general gain from randomness in this error. Draws "
     "win for |w0| only, on digits by up to about two while less than two thirds are kept."
 )
+ALT = (
+    "Panels of the region, by coherence and kept fraction, in which a draw beats top-k: the "
+    "corner where terms add up and little is kept."
+)
 SIZES = {
+    "tiny": {"coherences": 3, "points": 4, "work": 10**6},
     "smoke": {"coherences": 9, "points": 9, "work": 10**8},
     "paper": {"coherences": 25, "points": 19, "work": 10**10},
 }

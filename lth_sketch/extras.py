@@ -9,7 +9,7 @@ EXTRAS = {
 }
 
 
-def missing(what: str, extra: str) -> ModuleNotFoundError:
+def missing(what: str, extra: str, package: str | None = None) -> ModuleNotFoundError:
     """Return the error of a feature whose package is missing.
 
     Parameters
@@ -18,6 +18,8 @@ def missing(what: str, extra: str) -> ModuleNotFoundError:
         The feature.
     extra : {"figures", "networks", "testing"}
         The extra that brings the package.
+    package : str, optional
+        The package, where it is another one of the extra.
 
     Returns
     -------
@@ -29,7 +31,7 @@ def missing(what: str, extra: str) -> ModuleNotFoundError:
     this needs Hypothesis: pip install hypothesis, or pip install -e '.[testing]' in a checkout of
     lth_sketch (extra "testing")
     """
-    title, package = EXTRAS[extra]
+    title, package = EXTRAS[extra] if package is None else (package, package)
     return ModuleNotFoundError(
         f"{what} needs {title}: pip install {package}, or "
         f"pip install -e '.[{extra}]' in a checkout of lth_sketch (extra \"{extra}\")",

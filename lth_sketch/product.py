@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import coordinates, validation
+from lth_sketch import coordinates, display, validation
 from lth_sketch.parallel.norms import column_squares
 from lth_sketch.parallel.products import matmul
 from lth_sketch.tolerances import EPS
@@ -214,6 +214,17 @@ class Product:
     @property
     def _rows(self) -> Any:
         return self.B if self.B.ndim == 2 else self.B[:, None]
+
+    def _repr_html_(self) -> str:
+        found = {
+            "A": f"{self.A.shape[0]:,} x {self.d:,}, {self.A.dtype}",
+            "B": " x ".join(f"{n:,}" for n in self.B.shape) + f", {self.B.dtype}",
+            "U, sum of the norms of the terms": f"{self.total:.5g}",
+            "||AB||, error of the empty mask": f"{self.norm2**0.5:.5g}",
+            "coherence": f"{self.coherence:.3g} of at most {self.d:,}",
+        }
+        words = f"norms of the {self.d:,} terms, the largest first"
+        return display.facts("Product", found, display.falling(self.term_norms, words))
 
     def __repr__(self) -> str:
         return (

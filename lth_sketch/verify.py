@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from lth_sketch import datasets, terminal, validation
+from lth_sketch import datasets, display, terminal, validation
 from lth_sketch.datasets import Dataset
 from lth_sketch.intervals import Interval
 from lth_sketch.parallel.executors import spread
@@ -65,6 +65,26 @@ class Verdict:
         """``value / measured``: 1 where they agree; for a bound, how far it lies above."""
         return self.value / self.measured if self.measured else math.nan
 
+    def __repr__(self) -> str:
+        return (
+            f"Verdict({self.title} on {self.data}, {self.product}: {self.verdict}, "
+            f"measured={self.measured:.4g} in [{self.low:.4g}, {self.high:.4g}], "
+            f"value={self.value:.4g})"
+        )
+
+    def _repr_html_(self) -> str:
+        found = {
+            "claim": self.claim,
+            "status": self.status,
+            "verdict": self.verdict,
+            "measured": f"{_short(self.measured)} ({_within(self)})",
+            "value": _short(self.value),
+            "value / measured": _short(self.tightness),
+            "note": self.note,
+        }
+        shown = {name: text for name, text in found.items() if text}
+        return display.facts(f"{self.title} on {self.data}, {self.product}", shown)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -74,6 +94,26 @@ class Report:
     risk: float
     trials: int
     seed: int
+
+    def __repr__(self) -> str:
+        return f"Report({len(self.verdicts)} verdicts: {self.summary()})"
+
+    def _repr_html_(self) -> str:
+        heads = ("label", "data", "product", "verdict", "measured", "within", "value", "ratio")
+        rows = [
+            (
+                row.title,
+                row.data,
+                row.product,
+                row.verdict,
+                _short(row.measured),
+                _within(row),
+                _short(row.value),
+                _short(row.tightness),
+            )
+            for row in self.verdicts
+        ]
+        return display.table(heads, rows, self.summary())
 
     @property
     def refuted(self) -> tuple[Verdict, ...]:

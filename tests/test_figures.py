@@ -18,8 +18,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from figures import __main__ as command
-from figures import gallery, initialization_error, panels, publish, sharpness, tables
+from figures import gallery, initialization_error, publish, sharpness
 from lth_sketch import datasets, tolerances
+from lth_sketch.plots import panels, tables
 from lth_sketch.statements import REGISTER
 
 # The figures drawn here, and what stands for their size "smoke"; others have tests of their own.
@@ -94,6 +95,7 @@ def stub(name, fail=False):
     return SimpleNamespace(
         NAME=name,
         TITLE=f"Title of {name}",
+        ALT="one line",
         CAPTION="x < y & z\nsecond paragraph",
         SHOWS=("S1",),
         SIZES={"smoke": {"trials": 2}, "paper": {"trials": 3}},
@@ -121,6 +123,8 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.targets += [value for key, value in attrs if key in ("href", "src")]
+        if tag == "img":
+            assert dict(attrs)["alt"]
         if tag not in ("meta", "img"):
             self.open.append(tag)
 

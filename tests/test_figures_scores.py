@@ -16,8 +16,8 @@ from figures import (
 )
 from figures.algorithms import RIDGE, SCORES, score
 from figures.reduced import initial, reduced, split
-from figures.tables import distinct, select
 from lth_sketch import datasets, pruning, tolerances
+from lth_sketch.plots.tables import distinct, select
 
 # Compiled only: the figures are no part of the library whose lines are counted.
 pytestmark = pytest.mark.large

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from figures import end_of_training, heavy_tail, retrained
 from figures.algorithms import leverage
 from figures.reduced import initial, split
-from figures.tables import distinct, select
 from lth_sketch import Product, bounds, datasets, moments, probabilities, tolerances
+from lth_sketch.plots.tables import distinct, select
 
 # Compiled only: the figures are no part of the library whose lines are counted.
 pytestmark = pytest.mark.large

@@ -89,7 +89,11 @@ def test_the_sdist_holds_what_the_suite_needs():
 
 @pytest.mark.parametrize(
     ("module", "package", "extra"),
-    [("lth_sketch.testing", "hypothesis", "testing"), ("lth_sketch.networks", "torch", "networks")],
+    [
+        ("lth_sketch.testing", "hypothesis", "testing"),
+        ("lth_sketch.networks", "torch", "networks"),
+        ("lth_sketch.plots", "matplotlib", "figures"),
+    ],
 )
 def test_a_missing_extra_is_named(monkeypatch, module, package, extra):
     monkeypatch.setitem(sys.modules, package, None)

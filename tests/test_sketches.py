@@ -521,3 +521,14 @@ def test_hadamard(order):
     expected = (left @ rows.reshape(2, len(left), -1) @ right).reshape(2, -1)
     transforms.hadamard(rows)
     np.testing.assert_allclose(rows, expected, atol=EXACT * order)
+
+
+@pytest.mark.parametrize("s", [1, 2, 3, 8])
+@pytest.mark.parametrize("tilt", [1e-6, 1e-7, 3e-8, 1e-9])
+def test_nearly_parallel_rows_cost_what_parallel_ones_cost(s, tilt):
+    # The series of the moments grows without limit there for s = 1 and 2: its factor vanishes.
+    split = moments.norm_corrected(Product([[1.0, tilt], [0.0, 1.0]], [1.0, 0.0]), s)
+    limit = moments.norm_corrected(Product([[1.0, 0.0], [0.0, 1.0]], [1.0, 0.0]), s)
+    assert split.bias2 == pytest.approx(limit.bias2, abs=1e-5)
+    assert split.variance == pytest.approx(limit.variance, abs=1e-5)
+    assert limit.variance > 0

@@ -25,9 +25,17 @@ FREE = {"conversion", "validation", "tolerances"}
 CLAIMS = ("moments", "bounds")
 MEASURES = ("sampling", "sketches", "simulations", "montecarlo")
 # Where the two sides meet.
-MEETING = {"statements", "verify", "certificate", "networks/statements", "cli", "__main__"}
+MEETING = {
+    "statements",
+    "verify",
+    "certificate",
+    "networks/statements",
+    "plots",
+    "cli",
+    "__main__",
+}
 # Shared, but nothing is computed there that a twin could check.
-TOOLS = {"designs", "methods", "kernels/_cache", "kernels/_jit", "parallel/blockwise"}
+TOOLS = {"designs", "display", "methods", "kernels/_cache", "kernels/_jit", "parallel/blockwise"}
 COMPILERS = {"numba", "llvmlite"}
 
 

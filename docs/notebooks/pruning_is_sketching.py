@@ -24,13 +24,19 @@
 # fails when one of them is wrong.
 
 # %%
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 
-import lth_sketch
-from lth_sketch import Product, bounds, datasets, moments, montecarlo, probabilities, sampling
+from lth_sketch import (
+    Product,
+    bounds,
+    datasets,
+    moments,
+    montecarlo,
+    plots,
+    probabilities,
+    sampling,
+)
 
 # %% [markdown]
 # ## A model at initialization
@@ -196,8 +202,7 @@ print("vacuous at how many of", len(sizes), "sizes:", vacuous)
 # The same in a picture: the band holds nine masks in ten, its upper edge is what the bounds bound.
 
 # %%
-style = Path(lth_sketch.__file__).parents[1] / "figures" / "house.mplstyle"
-with plt.style.context(str(style) if style.exists() else "default"):
+with plots.style():
     fig, ax = plt.subplots(layout="constrained")
     ax.fill_between(sizes, low, high, color="#0060A8", alpha=0.2, linewidth=0, label="measured")
     ax.plot(sizes, np.sqrt(moments.optimal(coherent, sizes)) / norm, color="#0060A8", label="exact")
@@ -213,7 +218,8 @@ with plt.style.context(str(style) if style.exists() else "default"):
     ax.set_ylabel("error / error of the empty mask")
     ax.set_title("A coherent product: bounds that bite")
     fig.legend(loc="outside lower center", ncols=2)
-    fig.canvas.draw()
+# The picture of this cell: a figure that pyplot keeps would be shown a second time.
+plt.close(fig)
 fig
 
 # %% [markdown]

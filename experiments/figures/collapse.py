@@ -11,11 +11,11 @@ from matplotlib.ticker import FuncFormatter
 
 from experiments.architectures import build
 from experiments.runs import SCORED
-from figures import panels
-from figures.panels import Look
-from figures.tables import Table, distinct, rows, select
 from lth_sketch import networks, pruning
 from lth_sketch.datasets import Dataset
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.validation import Array
 
 NAME = "collapse"
@@ -35,6 +35,10 @@ CAPTION = (
     "draws, crosses with priority draws, which keep an exact number. See that a draw runs the risk "
     "too, where a layer expects a handful of weights. That no layer is empty does not make a mask "
     "good: for that see the figure on trained networks."
+)
+ALT = (
+    "Bars of what each layer keeps, for top-k and for a draw: top-k leaves layers empty where "
+    "the draw keeps a share of each."
 )
 SIZES = {"smoke": {"masks": 40, "points": 7}, "paper": {"masks": 1000, "points": 11}}
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.architectures import build
-from figures import panels
-from figures.panels import Look
-from figures.tables import Table, distinct, rows, select
 from lth_sketch import networks, probabilities
 from lth_sketch.datasets import Dataset
 from lth_sketch.networks.rounds import has_pattern
+from lth_sketch.plots import panels
+from lth_sketch.plots.panels import Look
+from lth_sketch.plots.tables import Table, distinct, rows, select
 from lth_sketch.validation import Array, Floats
 
 NAME = "layers"
@@ -35,6 +35,10 @@ CAPTION = (
     "drawn masks, by running the layer's product. In the shaded region the empty mask does as "
     "well. With half of the weights kept, top-k of the score of N3 has the least error in most "
     "layers, and an unbiased draw pays for its unbiasedness, as R1 says for terms of random signs."
+)
+ALT = (
+    "Panels with a line for each layer of a network: the relative error of its product under a "
+    "mask of its weights falls as more of them are kept, and differs from layer to layer."
 )
 SIZES = {
     "smoke": {"samples": 32, "width": 16, "masks": 4},

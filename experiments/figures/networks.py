@@ -9,8 +9,8 @@ import numpy.typing as npt
 from matplotlib.lines import Line2D
 
 from experiments.summary import mean
-from figures import panels
-from figures.tables import Table, distinct
+from lth_sketch.plots import panels
+from lth_sketch.plots.tables import Table, distinct
 
 NAME = "networks"
 TITLE = "Trained networks: top-k against a draw of the same scores"
@@ -29,6 +29,10 @@ CAPTION = (
     "the residual network, and for GraSP at small densities: its scores have both signs, and after "
     "a shift their draw is nearly uniform. For sound scores at 5% and more both do about as well. "
     "A run at smoke size trains too little to show this."
+)
+ALT = (
+    "Points with intervals of test accuracy against the kept share, top-k beside the draw, one "
+    "panel a network and score."
 )
 SIZES: Mapping[str, Mapping[str, int]] = {"smoke": {"seeds": 2}, "paper": {"seeds": 5}}
 

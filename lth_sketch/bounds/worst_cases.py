@@ -48,7 +48,7 @@ def minimax(w: npt.ArrayLike, alpha: float = 1.0, *, norm: str = "frobenius") ->
     worst : float
         ``s E ||X diag(m) w - X w||^2`` for the worst X allowed. "frobenius": ``alpha^2 ||w||^2`` if
         no ``w_i^2`` exceeds half of ``||w||^2``, else ``2 alpha^2 |w_1| ||w_-||`` with the large
-        w_1 and the rest w_-. "columns":
+        w_1 and the rest ``w_-``. "columns":
         ``alpha^2 (||w||_1^2 - (2 max |w_i| - ||w||_1)_+^2)``.
     p : (d,) array
         The draw: `probabilities.squared` in the first case of "frobenius",

@@ -54,6 +54,15 @@ img { max-width: 100%; height: auto; }
 .glyph { width: 12px; height: 12px; vertical-align: -1px; margin-right: .35em; }
 .panel { display: block; width: 100%; height: auto; margin: .6rem 0; break-inside: avoid; }
 tbody th { border-bottom: 0; padding-top: .6rem; } tbody th span { font-weight: 400; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e4e4e4; background: #16181a; } a { color: #7cc4ff; }
+  th { border-color: #e4e4e4; } td { border-color: #3a3d40; }
+  figcaption, .note { color: #b0b0b0; }
+  .panel, img { background: #fff; border-radius: 4px; }
+  .verdict span { filter: brightness(1.9) saturate(.8); } }
+@media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .7rem; }
+  table { display: block; overflow-x: auto; } dl { grid-template-columns: 1fr; }
+  figure { overflow-x: auto; } .panel { min-width: 46rem; } }
 @media print { body { font-size: 11px; margin: 0; max-width: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2, h3 { break-after: avoid; } tr, img { break-inside: avoid; }
@@ -154,6 +163,7 @@ def html(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{escape(title)}</title>
 <style>{STYLE}</style>
 </head>

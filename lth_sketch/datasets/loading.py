@@ -33,11 +33,13 @@ class Dataset:
     X : array of shape (n, d), float64 or float32
         Pixels in [0, 1], or what `preprocess` made of them.
     y : array of shape (n,)
-        Class labels (int64), or +1 and -1 in the type of `X` for a binary target.
+        Class labels (int64), or +1 and -1 in the type of `X` for a binary target. One made by hand
+        may have real targets.
     name : str
         The name it was loaded by.
-    feature_shape : tuple of int
-        The shape of one image: (28, 28), or (3, 32, 32) for red, green and blue planes.
+    feature_shape : tuple of int, optional
+        The shape of one image: (28, 28), or (3, 32, 32) for red, green and blue planes; by default
+        that of a row of `X`.
     split : {"train", "test", "all"}
         Which part of the data set these samples belong to; "all" where it has no parts.
     source : str
@@ -46,6 +48,10 @@ class Dataset:
         What was done to the features.
     target : None, int or tuple of two int
         The class, or the pair of classes, behind a binary target.
+    n_classes : int, optional
+        Classes that there are; by default those among the labels.
+    feature_names : tuple of str, optional
+        Names of the columns of `X`.
 
     Examples
     --------
@@ -58,24 +64,44 @@ class Dataset:
     X: Array
     y: Array
     name: str
-    feature_shape: tuple[int, ...]
-    split: str
-    source: str
+    feature_shape: tuple[int, ...] = ()
+    split: str = "all"
+    source: str = "given"
     preprocess: str | None = None
     target: int | tuple[int, int] | None = None
+    n_classes: int | None = None
+    feature_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.feature_shape:
+            object.__setattr__(self, "feature_shape", tuple(self.X.shape[1:]))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether `y` holds class labels."""
+        return self.target is None and self.y.dtype.kind in "iu"
+
+    def _features(self) -> str:
+        if self.preprocess is not None:
+            return {"centre": "centred", "standardise": "standardised"}[self.preprocess]
+        low, high = float(self.X.min()), float(self.X.max())
+        if len(self.feature_shape) > 1 and low >= 0 and high <= 1:
+            return "pixels in [0, 1]"
+        return f"from {low:.4g} to {high:.4g}"
 
     def __repr__(self) -> str:
-        features = {None: "pixels in [0, 1]", "centre": "centred", "standardise": "standardised"}
         match self.target:
+            case None if not self.labelled:
+                labels = "real targets"
             case None:
-                labels = f"labels of {CLASSES} classes"
+                labels = f"labels of {self.n_classes or len(np.unique(self.y))} classes"
             case (first, second):
                 labels = f"classes {first} and {second} as +1 and -1"
             case one:
                 labels = f"class {one} as +1, the rest as -1"
         return (
             f"Dataset({self.name!r}, X: {self.X.shape} {self.X.dtype}, y: {labels},\n"
-            f"        features: {features[self.preprocess]}, split: {self.split}, "
+            f"        features: {self._features()}, split: {self.split}, "
             f"source: {self.source})"
         )
 
@@ -84,13 +110,13 @@ class Dataset:
 
         Returns
         -------
-        array of shape (n, 10)
+        array of shape (n, 10), or (n, n_classes)
             In the type of `X`; a regression on it has one output a class.
 
         Raises
         ------
         ValueError
-            If the labels were replaced by a binary target.
+            If the labels were replaced by a binary target, or are none.
 
         Examples
         --------
@@ -105,8 +131,14 @@ class Dataset:
                 f"one_hot needs class labels; this data set has the binary target {self.target!r}: "
                 "load it without target"
             )
-        result = np.zeros((len(self.y), CLASSES), self.X.dtype)
-        result[np.arange(len(self.y)), self.y] = 1.0
+        if not self.labelled:
+            raise ValueError(f"one_hot needs class labels; {self.name!r} has real targets")
+        columns = self.y
+        if self.n_classes is None:
+            # Labels of any numbers: a column for each that there is, in their order.
+            columns = np.unique(self.y, return_inverse=True)[1]
+        result = np.zeros((len(self.y), self.n_classes or int(columns.max()) + 1), self.X.dtype)
+        result[np.arange(len(self.y)), columns] = 1.0
         return result
 
 
@@ -246,6 +278,7 @@ def load(
         source=raw.source,
         preprocess=preprocess,
         target=target,
+        n_classes=CLASSES,
     )
 
 

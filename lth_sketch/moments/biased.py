@@ -90,13 +90,25 @@ def _correlation(value: Floats, norms2: Floats, rho2: Floats, s: float) -> tuple
     """Return squared bias and variance of all entries, for correlations of s pairs."""
     # E r / rho and E r^2, by Hotelling's series with s degrees of freedom, the means being known.
     shrink = _gamma_ratio(s / 2) * _hypergeometric(0.5, s / 2 + 1, rho2)
-    # The series has a pole at one, where its factor is zero.
-    inside = np.where(rho2 < 1.0, rho2, 0.0)
-    rest = (1.0 - rho2) * _hypergeometric(1.0, s / 2 + 1, inside)
-    square = 1.0 - (s - 1.0) / s * rest
+    square = 1.0 - (s - 1.0) / s * _vanishing(s, rho2)
     bias = value * (1.0 - shrink)
     spread = norms2 * square - (value * shrink) ** 2
     return float((bias * bias).sum()), max(0.0, float(spread.sum()))
+
+
+def _vanishing(s: float, x: Floats) -> Floats:
+    """Return ``(1 - x) 2F1(1, 1; s/2 + 1; x)`` for x in [0, 1], where it falls to 0.
+
+    For one and two pairs the series itself grows without limit towards 1.
+    """
+    if s == 1.0:
+        # Euler's transformation.
+        return np.asarray(np.sqrt(1.0 - x) * scipy.special.hyp2f1(0.5, 0.5, 1.5, x))
+    if s == 2.0:
+        inside = np.where((x > 0.0) & (x < 1.0), x, 0.5)
+        logarithm = -(1.0 - inside) * np.log1p(-inside) / inside
+        return np.where(x >= 1.0, 0.0, np.where(x > 0.0, logarithm, 1.0))
+    return np.asarray((1.0 - x) * _hypergeometric(1.0, s / 2 + 1, x))
 
 
 def _gamma_ratio(x: float) -> float:

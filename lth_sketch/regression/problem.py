@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import conversion, validation
+from lth_sketch import conversion, display, validation
 from lth_sketch.reduction import Decomposition, decomposition, factor
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
@@ -92,6 +92,20 @@ class Problem:
         d, r = self._w0.shape
         return f"Problem(n_samples={self._factor.n_samples}, n_features={d}, n_outputs={r})"
 
+    def _repr_html_(self) -> str:
+        d, r = self._w0.shape
+        values = self._spectrum[1]
+        found = {
+            "samples": f"{self._factor.n_samples:,}",
+            "features": f"{d:,}",
+            "outputs": f"{r:,}",
+            "rank": f"{self.rank:,}",
+            "singular values": f"{values[0]:.4g} to {values[-1]:.4g}" if len(values) else "none",
+        }
+        words = "singular values, the largest first"
+        drawing = display.falling(values, words) if len(values) else ""
+        return display.facts("Problem", found, drawing)
+
     @property
     def singular_values(self) -> Floats:
         """Singular values of X that are not zero, largest first."""
@@ -167,7 +181,7 @@ class Problem:
         Returns
         -------
         (...) or (..., r) array
-            Its square root is right to about eps (||y|| + sum ||X_i|| |w_i|).
+            Its square root is right to about ``eps (||y|| + sum ||X_i|| |w_i|)``.
 
         Raises
         ------

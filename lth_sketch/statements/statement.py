@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lth_sketch import display
 from lth_sketch.intervals import Interval
 from lth_sketch.statements.case import Case
 
@@ -24,7 +25,7 @@ class Assumption:
     """A condition of a statement, in words and as a check that can be run."""
 
     text: str
-    holds: Callable[[Case], bool]
+    holds: Callable[[Case], bool] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,11 @@ class Statement:
     label: str
     claim: str
     status: str
-    value: Value
-    measure: Measure
+    value: Value = field(repr=False)
+    measure: Measure = field(repr=False)
     products: tuple[str, ...] = ("initial",)
     assumptions: tuple[Assumption, ...] = ()
-    trivial: Value | None = None
+    trivial: Value | None = field(default=None, repr=False)
     figure: str | None = None
     design: str | None = None
 
@@ -78,6 +79,18 @@ class Statement:
             raise ValueError(f"status must be one of {', '.join(STATUSES)}; got {self.status!r}")
         if not self.products:
             raise ValueError(f"products of {self.label} must name at least one product; got ()")
+
+    def _repr_html_(self) -> str:
+        found = {
+            "claim": self.claim,
+            "status": self.status,
+            "on the products": ", ".join(self.products),
+            "if": "; ".join(assumption.text for assumption in self.assumptions),
+            "design": self.design or "",
+            "shown by": self.figure or "",
+        }
+        shown = {name: text for name, text in found.items() if text}
+        return display.facts(f"Statement {self.label}", shown)
 
 
 def judge(statement: Statement, value: float, found: Interval, trivial: float = math.inf) -> str:

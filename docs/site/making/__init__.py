@@ -1,0 +1,1 @@
+"""What makes pages of the site from what the project has anyway."""

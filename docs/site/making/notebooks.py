@@ -1,0 +1,40 @@
+"""Notebooks: kept as text, shown as executed pages, downloaded as .ipynb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+
+# In the order in which they are read.
+ORDER = (
+    "pruning_is_sketching",
+    "how_sharp_is_a_bound",
+    "the_end_of_training",
+    "pruning_without_data",
+    "test_a_bound_of_your_own",
+    "draw_or_top",
+)
+
+
+def write(source: Path, folder: Path) -> None:
+    """Write each notebook, with a link for those who want to run it, and the index."""
+    folder.mkdir(parents=True)
+    found = {path.stem: path for path in source.glob("*.py")}
+    names = [name for name in ORDER if name in found]
+    names += sorted(found.keys() - set(names))
+    for name in names:
+        notebook = jupytext.read(found[name], fmt="py:percent")
+        first = notebook.cells[0]
+        title, _, rest = first.source.partition("\n")
+        link = f"*Run it yourself:* {{download}}`{name}.ipynb <{name}.ipynb>`"
+        first.source = f"{title}\n\n{link}\n{rest}"
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    listed = "\n".join(names)
+    text = (
+        "# Notebooks\n\nEach is run when this site is built, on data that comes with scikit-learn, "
+        "in less than a minute. Every\nclaim in them is asserted.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    )
+    (folder / "index.md").write_text(text, encoding="utf-8")
