@@ -161,7 +161,7 @@ def test_bounds_are_those_of_the_library(capsys):
         (["verify", "--out", "no/such/folder/page.html"], "there is no folder"),
         (["verify", "--risk", "2"], "risk must lie in"),
         (["verify", "--data", "imagenet"], "imagenet"),
-        (["bounds", "--draws", "0"], "--draws must be at least 1"),
+        (["bounds", "--draws", "0"], "--draws[0] must be at least 1"),
         (["bounds", "--delta", "1"], "--delta must lie in"),
     ],
 )
