@@ -99,7 +99,14 @@ def _add_verify(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="chance of any false verdict (default: %(default)g)",
     )
     parser.add_argument(
-        "--trials", type=int, default=200_000, help="masks for each mean (default: %(default)d)"
+        "--trials", type=int, help="masks for each mean (default: 200000, more for --accuracy)"
+    )
+    parser.add_argument(
+        "--accuracy",
+        type=float,
+        default=0.05,
+        help="certify identities whose interval reaches at most this share of the value to either "
+        "side (default: %(default)g)",
     )
     parser.add_argument("--rng", type=int, default=0, help="seed (default: %(default)d)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="judge on a dask cluster")
@@ -147,6 +154,7 @@ def _verify(chosen: argparse.Namespace) -> int:
             trials=chosen.trials,
             risk=chosen.risk,
             rng=chosen.rng,
+            accuracy=chosen.accuracy,
             data_home=chosen.data_home,
             progress=progress if show else None,
             products=products,
@@ -161,7 +169,8 @@ def _verify(chosen: argparse.Namespace) -> int:
     if chosen.json:
         terminal.say(found.json())
     else:
-        terminal.say(terminal.wrapped([*found.table().splitlines(), *found.notes()]))
+        said = [*found.table().splitlines(), *found.notes(), *found.conditions()]
+        terminal.say(terminal.wrapped(said))
     if chosen.field:
         mistakes = {mistake.claim for mistake in MISTAKES}
         judged = [(row.claim in mistakes, row.verdict) for row in found.verdicts]

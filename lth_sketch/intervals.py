@@ -28,17 +28,81 @@ class Interval(NamedTuple):
         """Return the interval of ``scale * x + shift``, scale > 0."""
         return Interval(*(scale * end + shift for end in self))
 
+    def widened(self, slack: float) -> Interval:
+        """Return the interval with each end moved outwards, by what rounding may have done."""
+        return resting_on(Interval(self.measured, self.low - slack, self.high + slack), self)
+
+
+class Estimated(Interval):
+    """An interval that is right for laws of at most some kurtosis; the samples tell no more.
+
+    Attributes
+    ----------
+    kurtosis : float
+        The limit that was assumed.
+    seen : float
+        Kurtosis of the samples. Above the limit the condition fails; below, it need not hold.
+    """
+
+    kurtosis: float
+    seen: float
+
+    @classmethod
+    def of(cls, found: Interval, kurtosis: float, seen: float) -> Estimated:
+        """Return an interval with its condition."""
+        result = cls(*found)
+        result.kurtosis, result.seen = kurtosis, seen
+        return result
+
+    @property
+    def met(self) -> bool:
+        """Whether the samples do not speak against the condition."""
+        return self.seen <= self.kurtosis
+
+    def map(self, scale: float, shift: float = 0.0) -> Estimated:
+        """Return the interval of ``scale * x + shift``, scale > 0, under the same condition."""
+        return self.of(super().map(scale, shift), self.kurtosis, self.seen)
+
+
+def resting_on(found: Interval, *parts: Interval) -> Interval:
+    """Return an interval that was made of others, under the condition that is nearest to failing.
+
+    Parameters
+    ----------
+    found : Interval
+        Made of the parts.
+    *parts : Interval
+        Some of them `Estimated`.
+
+    Returns
+    -------
+    Interval
+        `Estimated` if one of the parts is.
+    """
+    under = [part for part in parts if isinstance(part, Estimated)]
+    if not under:
+        return found
+    worst = max(under, key=lambda part: part.seen / part.kurtosis)
+    return Estimated.of(found, worst.kurtosis, worst.seen)
+
 
 def exact(value: float, error: float = 0.0) -> Interval:
     """Return the interval of a number that is known up to rounding of size `error`."""
     return Interval(float(value), float(value - error), float(value + error))
 
 
-def mean(samples: npt.ArrayLike, risk: float, *, kurtosis: float = KURTOSIS) -> Interval:
-    """Return an interval for the mean of a law of which only the kurtosis is bounded.
+def mean(
+    samples: npt.ArrayLike,
+    risk: float,
+    *,
+    variance: float | None = None,
+    kurtosis: float = KURTOSIS,
+) -> Interval:
+    """Return an interval for the mean of a law, from Catoni's estimator.
 
-    Catoni's estimator, whose deviations are those of a Gaussian whatever the law, with a limit on
-    the variance from a median of means of squared differences.
+    Its deviations are those of a Gaussian whatever the law, once its variance is known, or a limit
+    on it. Where it is not, a limit is found by a median of means of squared differences, which is
+    right for laws of bounded kurtosis only; the result is then `Estimated`.
 
     Parameters
     ----------
@@ -46,13 +110,22 @@ def mean(samples: npt.ArrayLike, risk: float, *, kurtosis: float = KURTOSIS) -> 
         Independent draws.
     risk : float
         Probability, in (0, 1), with which the interval may miss the mean.
+    variance : float, optional
+        Variance of the law, or a limit on it, which needs no condition.
     kurtosis : float
-        Assumed limit on the kurtosis of the law.
+        Assumed limit on the kurtosis of the law, where the variance is not known.
 
     Returns
     -------
     Interval
-        ``(measured, low, high)``; infinite ends where the samples are too few for the risk.
+        ``(measured, low, high)``; infinite ends where the samples are too few for the risk, or tell
+        nothing of the variance because nearly all of them agree.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample, one is not finite, `risk` is no risk, or another number is below 0
+        (`kurtosis`: below 1).
 
     References
     ----------
@@ -63,24 +136,26 @@ def mean(samples: npt.ArrayLike, risk: float, *, kurtosis: float = KURTOSIS) -> 
     Examples
     --------
     >>> import numpy as np
-    >>> found = mean(np.random.default_rng(0).exponential(size=100_000), 1e-6)
+    >>> x = np.random.default_rng(0).exponential(size=100_000)
+    >>> found = mean(x, 1e-6)
     >>> found.low < 1.0 < found.high
+    True
+    >>> known = mean(x, 1e-6, variance=1.0)
+    >>> known.high - known.low < found.high - found.low
     True
     """
     x = validation.vector("samples", samples).astype(np.float64)
     risk = validation.risk("risk", risk)
-    centre = float(np.median(x))
-    variance = _variance_limit(x, risk / 2, kurtosis)
-    # Half the remaining risk on each side.
-    log = np.log(4 / risk)
-    if variance == 0.0:
-        return exact(centre)
-    if not np.isfinite(variance) or len(x) <= 2 * log:
-        return Interval(float(x.mean()), -np.inf, np.inf)
-    radius = float(np.sqrt(2 * variance * log / (len(x) - 2 * log)))
-    alpha = float(np.sqrt(2 * log / (len(x) * variance * (1 + 2 * log / (len(x) - 2 * log)))))
-    found = float(scipy.optimize.brentq(_influence, x.min(), x.max(), args=(x, alpha)))
-    return Interval(found, found - radius, found + radius)
+    kurtosis = validation.number("kurtosis", kurtosis, low=1.0)
+    # In units of the largest: no square leaves float64.
+    scale = float(abs(x).max()) or 1.0
+    x /= scale
+    if variance is not None:
+        limit = validation.number("variance", variance, low=0.0) / scale / scale
+        return _catoni(x, limit, risk).map(scale)
+    # Half of the risk for the variance, half for the mean. No limit on it tells nothing.
+    limit = _variance_limit(x, risk / 2, kurtosis) or np.inf
+    return Estimated.of(_catoni(x, limit, risk / 2), kurtosis, _kurtosis(x)).map(scale)
 
 
 def quantile(samples: npt.ArrayLike, delta: float, risk: float) -> Interval:
@@ -141,6 +216,11 @@ def rate(successes: int, trials: int, risk: float) -> Interval:
     Interval
         ``(measured, low, high)`` within [0, 1].
 
+    Raises
+    ------
+    TypeError, ValueError
+        If a count is no count, `successes` exceeds `trials`, or `risk` is no risk.
+
     Examples
     --------
     >>> rate(0, 100, 0.05).high < 0.04
@@ -153,6 +233,26 @@ def rate(successes: int, trials: int, risk: float) -> Interval:
         raise ValueError(f"successes must be at most trials = {trials}; got {successes}")
     found = scipy.stats.binomtest(successes, trials).proportion_ci(1 - risk, method="exact")
     return Interval(successes / trials, float(found.low), float(found.high))
+
+
+def _catoni(x: Floats, variance: float, risk: float) -> Interval:
+    """Catoni's interval for a variance of at most so much, half of the risk on each side."""
+    n, log = len(x), float(np.log(2 / risk))
+    if not np.isfinite(variance) or n <= 2 * log:
+        return Interval(float(x.mean()), -np.inf, np.inf)
+    if variance == 0.0:
+        return Interval(float(np.median(x)), float(x.min()), float(x.max()))
+    radius = float(np.sqrt(2 * variance * log / (n - 2 * log)))
+    alpha = float(np.sqrt(2 * log / (n * variance * (1 + 2 * log / (n - 2 * log)))))
+    found = float(scipy.optimize.brentq(_influence, x.min(), x.max(), args=(x, alpha)))
+    return Interval(found, found - radius, found + radius)
+
+
+def _kurtosis(x: Floats) -> float:
+    """``E(x - mean)^4 / Var^2`` of samples; 1, the least there is, where they agree."""
+    gaps = x - x.mean()
+    spread = float(np.square(gaps).mean())
+    return float(np.square(np.square(gaps) / spread).mean()) if spread > 0.0 else 1.0
 
 
 def _variance_limit(x: Floats, risk: float, kurtosis: float) -> float:

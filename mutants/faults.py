@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mutants.rooms import ROOT
+from mutants.rooms import ROOT, tests_of
 
 
 class Fault(NamedTuple):
@@ -40,7 +40,7 @@ class Fault(NamedTuple):
 
 
 def _fault(name: str, path: str, before: str, after: str, *tests: str) -> Fault:
-    files = tuple(f"tests/test_{test}.py" for test in tests)
+    files = tuple(tests_of(test) for test in tests)
     return Fault(name, f"lth_sketch/{path}", before, after, files)
 
 
@@ -415,5 +415,121 @@ FAULTS = (
         "return self.bias2 + self.variance",
         "return self.variance",
         "sketches",
+    ),
+    # --- intervals and verdicts ---
+    _fault(
+        "a mean at half of its risk's sides",
+        "intervals.py",
+        "n, log = len(x), float(np.log(2 / risk))",
+        "n, log = len(x), float(np.log(1 / risk))",
+        "intervals",
+    ),
+    _fault(
+        "a mean that takes the whole risk after its variance",
+        "intervals.py",
+        "Estimated.of(_catoni(x, limit, risk / 2), kurtosis,",
+        "Estimated.of(_catoni(x, limit, risk), kurtosis,",
+        "intervals",
+    ),
+    _fault(
+        "a variance that takes the whole risk",
+        "intervals.py",
+        "_variance_limit(x, risk / 2, kurtosis)",
+        "_variance_limit(x, risk, kurtosis)",
+        "intervals",
+    ),
+    _fault(
+        "a quarter of the blocks",
+        "intervals.py",
+        "np.ceil(8 * np.log(1 / risk))",
+        "np.ceil(2 * np.log(1 / risk))",
+        "intervals",
+    ),
+    _fault(
+        "block means that always hold",
+        "intervals.py",
+        "np.sqrt(4 * (kurtosis + 1) / 2 / (pairs // blocks))",
+        "np.sqrt((kurtosis + 1) / 2 / (pairs // blocks))",
+        "intervals",
+    ),
+    _fault(
+        "an interval of no width where samples agree",
+        "intervals.py",
+        "_variance_limit(x, risk / 2, kurtosis) or np.inf",
+        "_variance_limit(x, risk / 2, kurtosis)",
+        "intervals",
+    ),
+    _fault(
+        "a known variance that is not used",
+        "statements/case.py",
+        "intervals.mean(found, risk, variance=variance)",
+        "intervals.mean(found, risk)",
+        "verify",
+    ),
+    _fault(
+        "a condition that is never looked at",
+        "verify.py",
+        "if not found.met:",
+        "if False and not found.met:",
+        "verify",
+    ),
+    _fault(
+        "the whole risk for each row",
+        "verify.py",
+        "risk / rows",
+        "risk",
+        "verify",
+    ),
+    _fault(
+        "a bound refuted by its estimate",
+        "statements/statement.py",
+        """if statement.status == "bound":
+        if found.low > value:""",
+        """if statement.status == "bound":
+        if found.measured > value:""",
+        "judgement",
+    ),
+    _fault(
+        "an identity's reach taken above only",
+        "statements/statement.py",
+        "max(found.high - found.measured, found.measured - found.low)",
+        "found.high - found.measured",
+        "judgement",
+    ),
+    _fault(
+        "an identity's reach taken below only",
+        "statements/statement.py",
+        "max(found.high - found.measured, found.measured - found.low)",
+        "found.measured - found.low",
+        "judgement",
+    ),
+    # --- scores of networks ---
+    _fault(
+        "batch statistics of a single sample",
+        "networks/gradients.py",
+        "batch = len(samples) > 1",
+        "batch = True",
+        "networks/test_scores",
+    ),
+    _fault(
+        "a mask multiplied, not tested",
+        "networks/saliency.py",
+        "scores * (np.asarray(masks[name]) != 0)",
+        "scores * np.asarray(masks[name])",
+        "networks/test_scores",
+    ),
+    _fault(
+        "the sketch of a network in float32",
+        "networks/saliency.py",
+        "wide = copy.deepcopy(net).to(kind) if kind else net",
+        "wide = copy.deepcopy(net).to(torch.float32) if kind else net",
+        "networks/test_scores",
+    ),
+    _fault(
+        "integers of a network made floats",
+        "networks/gradients.py",
+        "value.to(kind) if kind and value.is_floating_point() else value",
+        "value.to(kind) if kind else value",
+        "networks/test_scores",
     ),
 )

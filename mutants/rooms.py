@@ -109,6 +109,15 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "sketches/_sampled.py": ("sketches",),
         "sketches/_scattered.py": ("sketches",),
     },
+    "evidence": {
+        "intervals.py": ("intervals",),
+        "statements/statement.py": ("judgement",),
+        "statements/case.py": ("verify",),
+        "verdicts.py": ("verify", "report"),
+        "verify.py": ("verify",),
+        "networks/gradients.py": ("networks/test_scores",),
+        "networks/saliency.py": ("networks/test_scores",),
+    },
 }
 
 
@@ -117,5 +126,10 @@ def files(room: str) -> dict[Path, tuple[str, ...]]:
     found = {}
     for name, tests in ROOMS[room].items():
         path = Path("lth_sketch", name)
-        found[path] = (*(f"tests/test_{test}.py" for test in tests), path.as_posix())
+        found[path] = (*(tests_of(test) for test in tests), path.as_posix())
     return found
+
+
+def tests_of(name: str) -> str:
+    """Where the tests of a name lie; one with a folder in it is a path."""
+    return f"tests/{name}.py" if "/" in name else f"tests/test_{name}.py"

@@ -27,6 +27,7 @@ MEASURES = ("sampling", "sketches", "simulations", "montecarlo")
 # Where the two sides meet.
 MEETING = {
     "statements",
+    "verdicts",
     "verify",
     "certificate",
     "networks/statements",

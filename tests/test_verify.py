@@ -8,9 +8,11 @@ import json
 import numpy as np
 import pytest
 
-from lth_sketch import bounds, datasets, intervals, moments, verify
+from lth_sketch import Product, bounds, datasets, intervals, moments, verify
 from lth_sketch.certificate import page
-from lth_sketch.statements import REGISTER, Statement
+from lth_sketch.statements import REGISTER, Case, Setting, Statement
+from lth_sketch.testing import enumerate_masks, squared_errors
+from lth_sketch.tolerances import QUADRATURE
 
 DIGITS = datasets.load("digits", subset=400)
 
@@ -121,13 +123,15 @@ def test_table_and_page_show_every_row():
 
 def test_what_trials_do_not_tell_says_how_many_would():
     """An interval without ends has a number of trials in its place, and that number tells."""
-    S2 = registered("S2", products=("initial",))
-    row = verify.run([S2], data=DIGITS, trials=100).verdicts[0]
+    # Of priority samples no variance is known: the interval rests on the samples alone.
+    found = next(s for s in REGISTER if (s.label, s.design) == ("S5", "priority"))
+    S5 = dataclasses.replace(found, products=("initial",))
+    row = verify.run([S5], data=DIGITS, trials=100).verdicts[0]
     assert row.verdict == "inconclusive"
     assert np.isinf(row.high)
     assert 10_000 < row.needed < 400_000
     assert f"(trials={row.needed:.0f})" in row.note
-    found = verify.run([S2], data=DIGITS, trials=2 * int(row.needed))
+    found = verify.run([S5], data=DIGITS, trials=2 * int(row.needed))
     assert found.verdicts[0].verdict == "certified"
     assert found.verdicts[0].needed is None
     assert not found.notes()
@@ -193,9 +197,118 @@ def test_rows_follow_the_register():
     assert labels == ["S6"] * len(chosen[0].products) + ["S0"] * len(chosen[1].products)
 
 
+def seen_risk(risks: list[float]) -> Statement:
+    def measure(case, risk):
+        risks.append(risk)
+        return intervals.exact(1.0)
+
+    return Statement("M1", "", "identity", lambda case: 1.0, measure, ("initial", "coherent"))
+
+
+def test_the_risk_is_shared_by_all_rows():
+    risks: list[float] = []
+    verify.run([seen_risk(risks), seen_risk(risks)], data=[DIGITS, DIGITS], trials=1, risk=0.08)
+    assert risks == [0.01] * 8
+
+
+def odd(entry: float):
+    """One row of 200,000 features, normal but one, under uniform draws."""
+
+    def make(data, seed):
+        A = np.random.default_rng([seed, 50]).normal(size=(1, 200_000))
+        A[0, 12_345] = entry
+        return Setting(Product(A, np.ones(200_000)), np.full(200_000, 1 / 200_000))
+
+    return make
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_law_of_huge_kurtosis_refutes_nothing_true_and_certifies_nothing_false(seed, monkeypatch):
+    """The rare entry carries the second moment, and hardly a mask holds it."""
+    monkeypatch.setattr("lth_sketch.statements.foresight.MOST", 40_000)
+    true = registered("S2", products=("odd",))
+    tenth = dataclasses.replace(true, value=lambda case: 0.1 * true.value(case))
+    found = verify.run(
+        [true, tenth], data=DIGITS, trials=20_000, rng=seed, products={"odd": odd(3000.0)}
+    )
+    first, second = (row.verdict for row in found.verdicts)
+    assert first in ("certified", "inconclusive")
+    assert second != "certified"
+    assert not any(row.rests_on for row in found.verdicts)
+
+
+def by_estimate(case, risk):
+    return intervals.mean(case.squared_errors(), risk)
+
+
+@pytest.mark.parametrize("accuracy", [0.05, 0.01])
+def test_a_condition_that_fails_is_not_judged(accuracy):
+    """An estimated variance, and a law that the samples show to be too heavy for it."""
+    rng = np.random.default_rng(0)
+
+    def heavy(case, risk):
+        return intervals.mean((rng.random(20_000) < 1e-3).astype(float), risk)
+
+    rows = [
+        Statement("M1", "", "identity", lambda case: 1e-3, heavy, ("initial",)),
+        Statement("M2", "", "identity", lambda case: 1.0, by_estimate, ("initial",)),
+    ]
+    found = verify.run(rows, data=DIGITS, trials=60_000, accuracy=accuracy)
+    failed, kept = found.verdicts
+    assert failed.verdict == verify.NOT_MET
+    assert "must be at most 100 for this interval; that of the samples is" in failed.note
+    assert kept.verdict == "refuted"
+    assert kept.rests_on == "Kurtosis assumed to be at most 100"
+    assert "if 1 of the laws have the kurtosis assumed" in found.summary()
+    text = " ".join(found.conditions())
+    assert f"at most {100 * accuracy:g}% of the value to either side" in text
+    assert "M2 (initial)" in text
+    assert kept.rests_on in page.html(found)
+
+
+def test_accuracy_asks_for_trials():
+    S0 = [registered("S0", products=("initial",))]
+    one, two, three = (
+        verify.run(S0, data=DIGITS, **how)
+        for how in ({}, {"accuracy": 0.01}, {"accuracy": 0.01, "trials": 7})
+    )
+    assert [run.trials for run in (one, two, three)] == [200_000, 5_000_000, 7]
+    assert not any("kurtosis" in run.summary() for run in (one, two, three))
+
+
+def test_known_variances_are_those_of_the_law():
+    """Of every design that has one, against all outcomes; of the others nothing is known."""
+    product = Product([[3.0, 4.0, 1.0], [1.0, -2.0, 2.0]], [1.0, -1.0, 0.5])
+    p = np.array([0.5, 0.3, 0.2])
+    case = Case(DIGITS, "own", product, p, 2, 0.05, 50, 0)
+    for design in ("multinomial", "poisson", "systematic"):
+        masks, chances = enumerate_masks(p, 2, design)
+        errors = squared_errors(product, masks)
+        variance = chances @ (errors - chances @ errors) ** 2
+        np.testing.assert_allclose(case.variance(design=design), variance, rtol=QUADRATURE)
+        assert case.variance(design=design) >= variance
+        found = case.mean(0.5, design=design)
+        assert not isinstance(found, intervals.Estimated)
+    for design in ("priority", "pivotal", "conditional", "hybrid"):
+        assert case.variance(design=design) is None
+        assert isinstance(case.mean(0.5, design=design), intervals.Estimated)
+
+
+def test_a_mean_knows_what_rounding_may_have_moved():
+    """Nearly equal terms: every error is 1e-8, and its interval is no point beside it."""
+    product = Product([[1.0, 1.0 + 1e-8]], [1.0, 1.0])
+    case = Case(DIGITS, "own", product, np.array([0.5, 0.5]), 1, 0.05, 100, 0)
+    found = case.mean(1e-6)
+    truth = float(product.A[0, 1] - 1.0) ** 2
+    assert found.low < truth < found.high
+    assert found.high - found.low < 1e-4 * truth
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        ({"accuracy": 0.0}, "accuracy must lie in"),
         ({"statements": []}, "nothing to judge"),
         ({"trials": 0}, "trials must be at least 1"),
         ({"risk": 1.0}, "risk must lie in"),

@@ -172,9 +172,11 @@ def html(
 <p><strong>{escape(report.summary())}</strong>.</p>
 {_counts(report)}
 <p>Each row of this certificate compares a number from theory with an interval that was measured
-without it. Means come with Catoni's interval, right for any law of bounded kurtosis; quantiles and
-probabilities with that of Clopper and Pearson. The risk is split evenly over the rows: with
-probability at least 1 - {report.risk:g} no verdict on this page is false.</p>
+without it. Means come with Catoni's interval, with the exact variance of the law or, where a row
+says so, a limit on its kurtosis; quantiles and probabilities with that of Clopper and Pearson. The
+risk is split evenly over the rows: with probability at least 1 - {report.risk:g} no verdict on this
+page is false.</p>
+<p>{escape(" ".join(report.conditions()))}</p>
 {_facts(report, names)}
 <h2 id="figures">Measured against theory</h2>
 {figures}
@@ -288,8 +290,9 @@ def _judged(label: str, status: str, claim: str, rows: Iterable[Verdict]) -> str
 
 def _row(row: Verdict) -> str:
     verdict = f'<span class="verdict">{_named(row.verdict)}</span>'
-    if row.note:
-        verdict += f'<br><span class="note">{escape(row.note)}</span>'
+    for said in (row.note, row.rests_on):
+        if said:
+            verdict += f'<br><span class="note">{escape(said)}</span>'
     interval = "" if math.isnan(row.low) else f"[{row.low:.4g}, {row.high:.4g}]"
     numbers = [_number(row.measured), interval, _number(row.value), _number(row.tightness)]
     name = escape(row.figure or "")

@@ -194,12 +194,12 @@ def _best_moment(case: Case) -> float:
 
 
 def _mean(case: Case, risk: float) -> Interval:
-    return intervals.mean(case.squared_errors(), risk)
+    return case.mean(risk)
 
 
 def _best_mean(case: Case, risk: float) -> Interval:
     squares = np.sum(case.product.A**2, axis=0)
-    return intervals.mean(case.squared_errors(squares / squares.sum()), risk)
+    return case.mean(risk, squares / squares.sum())
 
 
 def _targets(case: Case) -> Floats:
@@ -254,11 +254,12 @@ def _by_rows(case: Case) -> float:
 
 def _drawn_by_rows(case: Case, risk: float) -> Interval:
     """Masks for each row by themselves; the squared errors of one trial are added up."""
-    total = np.zeros(case.trials)
+    total, variance = np.zeros(case.trials), 0.0
     for place, product in enumerate(_rows(case)):
         p, rng = probabilities.optimal(product), case.rng(26, place)
         total += montecarlo.squared_errors(product, p, case.s, trials=case.trials, rng=rng)
-    return intervals.mean(total, risk)
+        variance += case.variance(p, product=product) or 0.0
+    return intervals.mean(total, risk, variance=variance)
 
 
 def _moment_of_scores(case: Case) -> float:

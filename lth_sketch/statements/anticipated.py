@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from lth_sketch import bounds, intervals, moments, montecarlo, probabilities, regression, sampling
-from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
+from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval, resting_on
 from lth_sketch.statements.case import Case
 from lth_sketch.statements.statement import Statement
 from lth_sketch.validation import Floats
@@ -56,9 +56,10 @@ def _terms(X: Floats, weights: Floats) -> Floats:
 def _ratio(over: Floats, under: Floats, risk: float) -> Interval:
     """Return an interval for the ratio of two means."""
     top, bottom = (intervals.mean(x, risk / 2, kurtosis=GAUSSIAN_KURTOSIS) for x in (over, under))
-    return Interval(
+    found = Interval(
         top.measured / bottom.measured, top.low / bottom.high, top.high / max(bottom.low, 0.0)
     )
+    return resting_on(found, top, bottom)
 
 
 def _price_of_labels(case: Case, risk: float) -> Interval:

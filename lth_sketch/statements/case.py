@@ -9,9 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lth_sketch import montecarlo, probabilities, regression
+from lth_sketch import intervals, montecarlo, probabilities, regression, squared_error
 from lth_sketch.datasets import Dataset
+from lth_sketch.intervals import Interval
+from lth_sketch.multigraphs import fits
 from lth_sketch.product import Product
+from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats, Integers
 
 # Terms of a thumbnail and of the standardised product: few enough to retrain, and to simulate
@@ -101,8 +104,83 @@ class Case:
         # Sizes above the usual one cost more a trial, and quantiles need fewer of them.
         return self.trials if s <= self.s else min(self.trials, QUANTILE_TRIALS)
 
+    def mean(
+        self,
+        risk: float,
+        p: Floats | None = None,
+        *,
+        design: str = "multinomial",
+        s: int | None = None,
+        product: Product | None = None,
+        purpose: int = 1,
+    ) -> Interval:
+        """Return an interval for the mean of `squared_errors`.
+
+        Where the variance of the law is known it rests on no condition; otherwise it is
+        `intervals.Estimated`. What rounding may have moved is in it.
+        """
+        found = self.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
+        variance = self.variance(p, design=design, s=s, product=product)
+        result = intervals.mean(found, risk, variance=variance)
+        shift = self.rounding(p, design=design, s=s, product=product, purpose=purpose)
+        slack = shift * (2.0 * float(np.sqrt(found.mean())) + shift)
+        return result.widened(slack)
+
+    def variance(
+        self,
+        p: Floats | None = None,
+        *,
+        design: str = "multinomial",
+        s: int | None = None,
+        product: Product | None = None,
+    ) -> float | None:
+        """Return the variance of a squared error, or a limit on it by some rounding (W of B7, B9).
+
+        None where the design has no exact moments, or d x d matrices do not fit into memory.
+        """
+        product = self.product if product is None else product
+        with_replacement = design == "multinomial"
+        if design not in squared_error.DESIGNS or not (with_replacement or fits(product.d)):
+            return None
+        size = np.asarray(self.s if s is None else s)
+        law = squared_error.moments(product, self.p if p is None else p, size, 2, design)
+        deviation = float(law.deviation) * (1.0 + ROUNDING)
+        # A constant of the size of the mean may hide that much.
+        deviation += ROUNDING * float(law.mean)
+        scale = product.total
+        return deviation * scale * scale * deviation * scale * scale
+
+    def rounding(
+        self,
+        p: Floats | None = None,
+        *,
+        design: str = "multinomial",
+        s: int | None = None,
+        product: Product | None = None,
+        purpose: int = 1,
+    ) -> float:
+        """Return how far rounding may have moved the roots of `squared_errors`; kept as these."""
+        p = self.p if p is None else p
+        s = self.s if s is None else s
+        key = (design, s, p.tobytes(), purpose)
+        if key not in self._shifts:
+            found = montecarlo.rounding(
+                self.product if product is None else product,
+                p,
+                s,
+                trials=self.trials_of(s),
+                design=design,
+                rng=self.rng(purpose),
+            )
+            self._shifts[key] = float(found)
+        return self._shifts[key]
+
     @cached_property
     def _errors(self) -> dict[tuple[str, int, bytes, int], Floats]:
+        return {}
+
+    @cached_property
+    def _shifts(self) -> dict[tuple[str, int, bytes, int], float]:
         return {}
 
     @cached_property

@@ -18,7 +18,7 @@ def _price(case: Case) -> float:
 
 def _measured_price(case: Case, risk: float) -> Interval:
     product = case.product
-    found = intervals.mean(case.squared_errors(), risk)
+    found = case.mean(risk)
     return found.map(case.s / product.total**2, product.norm2 / product.total**2)
 
 
@@ -29,8 +29,7 @@ def _price_limit(case: Case) -> float:
 
 def _worst_mean(case: Case, risk: float) -> Interval:
     _, p, X = bounds.minimax(case.start)
-    found = case.squared_errors(p, product=Product(X, case.start), purpose=7)
-    return intervals.mean(found, risk)
+    return case.mean(risk, p, product=Product(X, case.start), purpose=7)
 
 
 EQUAL_NORMS = Assumption(
@@ -48,7 +47,7 @@ DATA_FREE = (
         "features of one norm: the data-free draw is the optimal one",
         "identity",
         lambda case: float(moments.optimal(case.product, case.s)),
-        lambda case, risk: intervals.mean(case.squared_errors(), risk),
+        lambda case, risk: case.mean(risk),
         ("standardised", "data_free"),
         (EQUAL_NORMS,),
         figure="price_of_independence",

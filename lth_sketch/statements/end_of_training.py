@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lth_sketch import bounds, intervals, moments, probabilities, regression, sampling
-from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
+from lth_sketch.intervals import Interval
 from lth_sketch.statements.case import MANY, Case
 from lth_sketch.statements.statement import Statement
 from lth_sketch.tolerances import QUADRATURE
@@ -33,8 +33,7 @@ def _defensive_bound(case: Case) -> float:
 def _defensive_mean(case: Case, risk: float) -> Interval:
     alpha = bounds.best_alpha(case.before, _delta_norm(case))
     p = probabilities.defensive(case.before, alpha)
-    found = case.squared_errors(p, s=DEFENSIVE_DRAWS)
-    return intervals.mean(found, risk, kurtosis=GAUSSIAN_KURTOSIS)
+    return case.mean(risk, p, s=DEFENSIVE_DRAWS)
 
 
 def _triangle(X: Floats, y: Floats) -> Floats:
@@ -109,7 +108,7 @@ END_OF_TRAINING = (
         "S2 holds for the trained model under a mask drawn at initialization",
         "identity",
         lambda case: float(moments.multinomial(case.product, case.p, case.s)),
-        lambda case, risk: intervals.mean(case.squared_errors(), risk),
+        lambda case, risk: case.mean(risk),
         ("trained",),
         figure="end_of_training",
     ),

@@ -76,11 +76,11 @@ def _right(design: str) -> _Masks:
 def _random_uniform(case: Case, risk: float) -> Interval:
     """Measure the mean squared error where random numbers, normalised, are the probabilities."""
     p = case.rng(8).random(case.product.d)
-    return intervals.mean(case.squared_errors(p / p.sum()), risk)
+    return case.mean(risk, p / p.sum())
 
 
 def _uniform(case: Case, risk: float) -> Interval:
-    return intervals.mean(case.squared_errors(np.full(case.product.d, 1 / case.product.d)), risk)
+    return case.mean(risk, np.full(case.product.d, 1 / case.product.d))
 
 
 def _one(case: Case) -> float:

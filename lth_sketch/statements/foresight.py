@@ -39,9 +39,20 @@ class _Imagined(Case):
         self.drawn.append(size)
         return np.asarray(self.rng(100).choice(found, size))
 
+    def rounding(
+        self,
+        p: Floats | None = None,
+        *,
+        design: str = "multinomial",
+        s: int | None = None,
+        product: Product | None = None,
+        purpose: int = 1,
+    ) -> float:
+        return self.made.rounding(p, design=design, s=s, product=product, purpose=purpose)
+
 
 def trials_needed(
-    statement: Statement, case: Case, value: float, trivial: float, risk: float
+    statement: Statement, case: Case, value: float, trivial: float, risk: float, accuracy: float
 ) -> float:
     """Return about how many trials would make an inconclusive statement conclusive.
 
@@ -56,8 +67,8 @@ def trials_needed(
         With its simulated errors.
     value, trivial : float
         What the statement claims, and what the empty mask attains.
-    risk : float
-        That of the verdict.
+    risk, accuracy : float
+        Those of the verdict.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def trials_needed(
             drawn=sizes,
         )
         found = statement.measure(imagined, risk)
-        return judge(statement, value, found, trivial) != "inconclusive"
+        return judge(statement, value, found, trivial, accuracy) != "inconclusive"
 
     sizes: list[int] = []
     low = high = case.trials

@@ -35,8 +35,10 @@ def _rounded(case: Case, value: float) -> Interval:
 
 
 def _factor_error(case: Case, risk: float) -> Interval:
-    gap = case.product.unit_factor.T @ (_mask(case) - 1.0) * case.product.total
-    return _rounded(case, float(np.linalg.norm(gap)))
+    product, gaps = case.product, _mask(case) - 1.0
+    found = float(np.linalg.norm(product.unit_factor.T @ gaps * product.total))
+    shift = product.unit_error * float(product.term_norms @ np.abs(gaps))
+    return _rounded(case, found).widened(shift)
 
 
 def _sketched_product(case: Case, risk: float) -> Interval:
@@ -54,18 +56,18 @@ def _masked_product(case: Case) -> float:
 
 
 def _mean(case: Case, risk: float) -> Interval:
-    return intervals.mean(case.squared_errors(), risk)
+    return case.mean(risk)
 
 
 def _optimal_mean(case: Case, risk: float) -> Interval:
-    return intervals.mean(case.squared_errors(probabilities.optimal(case.product)), risk)
+    return case.mean(risk, probabilities.optimal(case.product))
 
 
 def design_mean(design: str) -> Measure:
     """Measure the mean squared error of masks of one design."""
 
     def measure(case: Case, risk: float) -> Interval:
-        return intervals.mean(case.squared_errors(design=design), risk)
+        return case.mean(risk, design=design)
 
     return measure
 

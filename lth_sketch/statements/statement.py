@@ -93,7 +93,13 @@ class Statement:
         return display.facts(f"Statement {self.label}", shown)
 
 
-def judge(statement: Statement, value: float, found: Interval, trivial: float = math.inf) -> str:
+def judge(
+    statement: Statement,
+    value: float,
+    found: Interval,
+    trivial: float = math.inf,
+    accuracy: float = IDENTITY_WIDTH,
+) -> str:
     """Return the verdict on one measured interval.
 
     Parameters
@@ -106,6 +112,9 @@ def judge(statement: Statement, value: float, found: Interval, trivial: float = 
         What was measured.
     trivial : float
         A bound above it is vacuous.
+    accuracy : float
+        An identity is certified when the interval reaches at most this share of the value to
+        either side: one that is wrong by less may pass.
 
     Returns
     -------
@@ -117,7 +126,7 @@ def judge(statement: Statement, value: float, found: Interval, trivial: float = 
         if not found.low <= value <= found.high:
             return "refuted"
         reach = max(found.high - found.measured, found.measured - found.low)
-        return "certified" if reach <= IDENTITY_WIDTH * abs(value) else "inconclusive"
+        return "certified" if reach <= accuracy * abs(value) else "inconclusive"
     if statement.status == "bound":
         if found.low > value:
             return "refuted"

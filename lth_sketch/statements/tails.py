@@ -9,7 +9,7 @@ import numpy as np
 import scipy
 
 from lth_sketch import bounds, intervals, montecarlo, probabilities, sampling
-from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
+from lth_sketch.intervals import Interval
 from lth_sketch.statements.case import MANY, Case
 from lth_sketch.statements.sketching import FIXED_SIZE
 from lth_sketch.statements.statement import Measure, Statement, Value
@@ -29,11 +29,12 @@ def empty_mask(case: Case) -> float:
 
 
 def _quantile(case: Case, risk: float) -> Interval:
-    return intervals.quantile(np.sqrt(case.squared_errors(s=MANY)), case.delta, risk)
+    found = intervals.quantile(np.sqrt(case.squared_errors(s=MANY)), case.delta, risk)
+    return found.widened(case.rounding(s=MANY))
 
 
 def _mean_of_many(case: Case, risk: float) -> Interval:
-    return intervals.mean(case.squared_errors(s=MANY), risk, kurtosis=GAUSSIAN_KURTOSIS)
+    return case.mean(risk, s=MANY)
 
 
 def _tail(bound: Callable[..., Floats]) -> Value:
@@ -69,7 +70,8 @@ def _systematic(case: Case) -> float:
 
 def _design_quantile(design: str) -> Measure:
     def measure(case: Case, risk: float) -> Interval:
-        return intervals.quantile(np.sqrt(case.squared_errors(design=design)), case.delta, risk)
+        found = intervals.quantile(np.sqrt(case.squared_errors(design=design)), case.delta, risk)
+        return found.widened(case.rounding(design=design))
 
     return measure
 

@@ -319,3 +319,74 @@ def test_missing_and_useless_data_are_named(network, batch):
     nn.init.zeros_(dead[0].weight)
     with pytest.raises(ValueError, match="synaptic flow R = 0"):
         networks.synflow(dead, X)
+
+
+def test_a_single_sample_is_seen_with_stored_statistics(network, batch):
+    """Statistics of one value a channel are no statistics: they would make every output a bias."""
+    net = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)).double()
+    with torch.no_grad():
+        net[1].running_mean.copy_(torch.tensor([0.3, -0.2, 0.1, 0.0]))
+        net[1].running_var.copy_(torch.tensor([0.5, 2.0, 1.0, 3.0]))
+    X, y = batch(1)
+    found = networks.snip(net.train(), X, y)
+    loss = nn.functional.cross_entropy(net.eval()(X), torch.as_tensor(y))
+    slopes = torch.autograd.grad(loss, [net[0].weight, net[3].weight])
+    for name, weight, slope in zip(("0.weight", "3.weight"), (net[0], net[3]), slopes, strict=True):
+        expected = (weight.weight * slope).abs().detach().numpy()
+        np.testing.assert_allclose(found[name], expected, rtol=tolerances.PUBLISHED)
+    # Two samples are a batch.
+    X, y = batch(2)
+    assert not np.allclose(
+        networks.snip(net.train(), X, y)["0.weight"],
+        networks.snip(net.eval(), X[:1], y[:1])["0.weight"],
+    )
+
+
+@pytest.mark.parametrize("name", ["sketch", "random"])
+def test_the_weights_of_a_mask_do_not_weigh_scores(network, batch, name):
+    """A drawn mask holds numbers such as 2.5: what counts is which are zero, in `random` too."""
+    net, (X, y) = network(2), batch()
+    kept = networks.find(net, 0.5, score="random", rng=0)
+    drawn = {layer: 2.5 * mask for layer, mask in kept.items()}
+    one, other = (networks.scores(net, name, X, y, masks=masks, rng=0) for masks in (drawn, kept))
+    for layer, mask in drawn.items():
+        np.testing.assert_array_equal(one[layer], other[layer])
+        np.testing.assert_array_equal(one[layer] == 0, mask == 0)
+
+
+def test_the_sketch_of_a_float32_network_is_computed_in_float64(network, batch):
+    net, (X, _) = network(3), batch()
+    narrow = network(3).float()
+    with torch.no_grad():
+        for one, other in zip(net.parameters(), narrow.parameters(), strict=True):
+            one.copy_(other)
+    X = X.float()
+    exact = networks.sketch(net, X.double())
+    for layer, scores in networks.sketch(narrow, X).items():
+        assert scores.dtype == np.float64
+        np.testing.assert_allclose(scores, exact[layer], rtol=tolerances.EXACT)
+
+
+def test_integers_stay_integers():
+    """Tokens of an embedding, and a buffer that is used as an index."""
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(9, 4)
+            self.head = nn.Linear(4, 3)
+            self.register_buffer("order", torch.tensor([2, 0, 1, 3]))
+
+        def forward(self, x):
+            return self.head(self.table(x).mean(1)[:, self.order])
+
+    torch.manual_seed(0)
+    net = Tokens()
+    X, y = torch.tensor([[1, 2, 8], [0, 3, 3]]), np.array([2, 0])
+    found = networks.snip(net, X, y)["head.weight"]
+    wide = Tokens().double()
+    wide.load_state_dict(net.state_dict())
+    loss = nn.functional.cross_entropy(wide(X), torch.as_tensor(y))
+    (slope,) = torch.autograd.grad(loss, [wide.head.weight])
+    expected = (wide.head.weight * slope).abs().detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=tolerances.PUBLISHED)
