@@ -296,7 +296,7 @@ def anticipated(
     array([0.5, 0.5])
     >>> anticipated([[1.0, 0.0], [0.0, 2.0]], [3.0, 1.0], time=[0.0, 0.25]).round(3)
     array([[0.6  , 0.4  ],
-           [0.682, 0.318]])
+           [0.708, 0.292]])
     """
     terms = anticipation.trained(
         X, w0, kind, labels, outputs, time=time, rate=rate, steps=steps, penalty=penalty

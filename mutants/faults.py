@@ -62,8 +62,8 @@ FAULTS = (
     _fault(
         "1 / (s p) after priority sampling, one draw",
         "sampling/_ranks.py",
-        "return _listed(given, tau, np.array([s]), lambda _: keep, threads)",
-        "return _listed(given, given.total / s, np.array([s]), lambda _: keep, threads)",
+        "return _kept(given, tau, keep)",
+        "return _kept(given, given.total / s, keep)",
         "sampling_replayed",
         "sampling",
         "sampling_laws",

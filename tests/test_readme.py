@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-FIRST, OWN_TEST, OWN_STATEMENT = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+FIRST, OWN_TEST, OWN_STATEMENT, *_ = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
 
 
 def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:

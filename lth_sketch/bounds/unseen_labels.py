@@ -80,7 +80,7 @@ def collinearity_price(X: Any) -> float:
     >>> collinearity_price([[1.0, 0.0], [0.0, 5.0]])
     1.0
     >>> round(collinearity_price([[1.0, 1.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 1.0]]), 4)
-    1.3588
+    1.3679
     """
     training = {"time": None, "rate": None, "steps": None, "penalty": None}
     terms = anticipation.trained(X, None, "flow", 1.0, 1, **training).terms

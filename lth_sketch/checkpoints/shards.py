@@ -137,7 +137,8 @@ def _indexed(path: Path) -> tuple[tuple[Path, ...], dict[str, Path], str]:
         raise FileNotFoundError(f"there is no file {path}; name an index of shards") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{path} is no index of shards (a JSON object with "weight_map"); name another file'
+            f'{path} is no index of a model in several files (a JSON object with "weight_map"); '
+            "name another file"
         ) from error
     weights: dict[str, Path] = {}
     for name, file in listed.items():

@@ -60,8 +60,8 @@ def anticipated(
     >>> from lth_sketch import probabilities
     >>> X = [[1.0, 1.0], [0.0, 0.5]]
     >>> p = probabilities.anticipated(X)
-    >>> print(anticipated(X, p, [1, 4]), anticipated(X, [1, 1], 1))
-    [16.  4.] 16.0
+    >>> print(anticipated(X, p, [1, 4]).round(6), anticipated(X, [1, 1], 1).round(6))
+    [18.   4.5] 18.0
     """
     draws = validation.sizes(s)
     found = anticipation.trained(

@@ -131,6 +131,8 @@ def split(scores: Any, *, name: str = "scores", log: bool = False) -> Split:
         return Split([_checked(name, scores, log)], [name], False, None)
     if not entries:
         raise ValueError(f"{name} must hold at least one layer; got none")
+    if names is not None and any(np.ndim(entry) == 0 for entry in entries):
+        raise TypeError(f"{name} is a mapping of single numbers; pass a list of them")
     layers = [_checked(title, layer, log) for title, layer in zip(titles, entries, strict=True)]
     return Split(layers, titles, True, names)
 

@@ -118,6 +118,7 @@ DESIGNS = (
         design_mean("pivotal"),
         COMMON,
         (FIXED_SIZE,),
+        design="pivotal",
         figure="designs",
     ),
     Statement(
@@ -128,6 +129,7 @@ DESIGNS = (
         design_mean("conditional"),
         COMMON,
         (FIXED_SIZE,),
+        design="conditional",
         figure="designs",
     ),
     Statement(
@@ -165,6 +167,7 @@ DESIGNS = (
         lambda case: float(moments.elementwise(_triangle(case), case.s)),
         _entries_mean,
         ("thumbnail",),
+        design="elementwise",
         figure="sketches",
     ),
     Statement(
@@ -174,6 +177,7 @@ DESIGNS = (
         lambda case: float(moments.norm_corrected(_triangle(case), case.s).total),
         _corrected_mean,
         ("thumbnail",),
+        design="norm_corrected",
         figure="sketches",
     ),
     Statement(
@@ -183,6 +187,7 @@ DESIGNS = (
         lambda case: moments.int8(case.product),
         _nearest,
         ("kernel",),
+        design="int8",
         figure="sketches",
     ),
     Statement(
@@ -193,6 +198,7 @@ DESIGNS = (
         _directions,
         ("kernel",),
         trivial=lambda case: float(np.linalg.norm(case.product.value, 2)),
+        design="co_occurring",
         figure="sketches",
     ),
 )

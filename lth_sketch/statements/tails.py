@@ -124,7 +124,13 @@ def _kernel_quantile(case: Case, risk: float) -> Interval:
     return intervals.quantile(found, case.delta, risk)
 
 
-def _bound(label: str, claim: str, value: Value, products: tuple[str, ...] = PRODUCTS) -> Statement:
+def _bound(
+    label: str,
+    claim: str,
+    value: Value,
+    products: tuple[str, ...] = PRODUCTS,
+    design: str | None = None,
+) -> Statement:
     return Statement(
         label,
         f"with probability 1 - delta, ||err|| <= {claim}",
@@ -134,6 +140,7 @@ def _bound(label: str, claim: str, value: Value, products: tuple[str, ...] = PRO
         products,
         trivial=empty_mask,
         figure="sharpness",
+        design=design,
     )
 
 
@@ -164,6 +171,7 @@ TAILS = (
         "B6",
         "least ((b + 1) D + sqrt((b - 1)^2 D^2 + 4 b s T_b)) / 2bs (two centres)",
         _tail(partial(bounds.radial, centres=2)),
+        design="two centres",
     ),
     _bound(
         "B10",
@@ -173,7 +181,7 @@ TAILS = (
     ),
     _bound("B7", "sqrt(V + sqrt(W (1 - delta) / delta))", _tail(bounds.cantelli)),
     _bound("B9", "the least that the moments of ||err||^2 allow", _moment),
-    _bound("B9", "sqrt(V / delta), one moment: Markov", _markov),
+    _bound("B9", "sqrt(V / delta), one moment: Markov", _markov, design="Markov"),
     *(
         Statement(
             "B9",

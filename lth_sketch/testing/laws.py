@@ -144,6 +144,8 @@ def _systematic_law(p: Floats, s: int) -> tuple[Floats, Floats]:
 def _inclusions(p: Floats, s: int) -> Floats:
     """Return ``min(1, p_i / tau)`` with sum s, trying every number of ones."""
     positive = np.sort(p[p > 0])[::-1]
+    if s == len(positive):
+        return np.where(p > 0, 1.0, 0.0)
     for sure in range(s):
         tau = positive[sure:].sum() / (s - sure)
         if positive[sure] < tau:
