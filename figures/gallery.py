@@ -85,9 +85,6 @@ def found() -> tuple[Script, ...]:
     return tuple(scripts[name] for name in names)
 
 
-SCRIPTS: tuple[Script, ...] = found()
-
-
 def shown(script: Script, register: Iterable[Statement] = REGISTER) -> dict[str, list[str]]:
     """Return the claims of a register that a figure shows, once each, under their labels."""
     claims: dict[str, list[str]] = {}
@@ -102,3 +99,7 @@ def shown(script: Script, register: Iterable[Statement] = REGISTER) -> dict[str,
 def generator(seed: int, figure: str, data: str) -> np.random.Generator:
     """Return the randomness of one figure and data set: no other figure or data set changes it."""
     return np.random.default_rng([seed, *f"{figure} {data}".encode()])
+
+
+# At the end, for tools of this package read what is above.
+SCRIPTS: tuple[Script, ...] = found()
