@@ -344,7 +344,8 @@ def test_paths_that_cannot_be_meant(file, capsys, monkeypatch):
             json.dumps({"weight_map": {"a": "part.npz", "b": "rest.npz"}})
         )
         assert words in refused(capsys, folder / name, *out)
-    assert "is a folder" in refused(capsys, folder, *out)
+    # A folder is a model in several files, by its index, and this one is none.
+    assert "is no index of a model in several files" in refused(capsys, folder, *out)
     assert "there is no file" in refused(capsys, folder / "none.npz", *out)
     whole = folder / "model-00001-of-00001.npz"
     whole.write_bytes(file.read_bytes())
