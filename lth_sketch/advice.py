@@ -28,7 +28,7 @@ SENTENCES = {
     "draw": "Draw: {reason}.",
     "top": "Keep the largest: {reason}.",
     "floor": "Keep the largest with a floor in each layer (floor=): {reason}.",
-    "same": "No difference is to be expected: {reason}.",
+    "same": "No difference is foreseen: {reason}.",
 }
 
 
