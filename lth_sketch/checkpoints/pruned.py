@@ -146,11 +146,13 @@ def prune(
     return Run(found, tensors, groups, outputs, asked, executor, threads).go(rng)
 
 
-def in_pieces(model: Model, design: str) -> bool:
-    """Whether `prune` reads a checkpoint in pieces: of many files, or one of .safetensors."""
-    if shards.is_sharded(model):
-        return True
-    return design in plans.DESIGNS and str(model).lower().endswith(".safetensors")
+def in_pieces(model: Model) -> bool:
+    """Whether a checkpoint has many files, and is not to be read whole.
+
+    A single file is drawn in memory by the command, whatever its format and that of the mask: the
+    mask of a seed is that of `networks.find`. `prune` streams one of .safetensors when it is asked.
+    """
+    return shards.is_sharded(model)
 
 
 def _check_places(found: Shards, target: Path, folder: bool) -> None:
