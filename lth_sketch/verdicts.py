@@ -187,8 +187,8 @@ class Report:
             if row.rests_on:
                 rows.setdefault(row.rests_on, []).append(f"{row.title} ({row.product})")
         said += [f"{text}: {', '.join(dict.fromkeys(names))}." for text, names in rows.items()]
-        if said[1:] or rows:
-            said.append("Every other mean has a known variance, and rests on no condition.")
+        if rows:
+            said.append("Intervals of other rows take no such limit for granted.")
         return said
 
 
