@@ -71,6 +71,15 @@ _REPEATING = " and ".join(repr(record.name) for record in _RECORDS if record.wit
 def named(name: str) -> Design:
     """Return the design of this name.
 
+    Parameters
+    ----------
+    name : str
+        A key of `DESIGNS`.
+
+    Returns
+    -------
+    Design
+
     Raises
     ------
     ValueError

@@ -87,7 +87,19 @@ def resting_on(found: Interval, *parts: Interval) -> Interval:
 
 
 def exact(value: float, error: float = 0.0) -> Interval:
-    """Return the interval of a number that is known up to rounding of size `error`."""
+    """Return the interval of a number that is known up to rounding.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    error : float
+        What it may be off, to either side.
+
+    Returns
+    -------
+    Interval
+    """
     return Interval(float(value), float(value - error), float(value + error))
 
 

@@ -80,7 +80,22 @@ NONZEROS = 8
 
 
 def hadamard_order(d: int) -> int:
-    """Return the order of the Hadamard matrix for d terms: a power of two from d (and 2) on."""
+    """Return the order of the Hadamard matrix for d terms: a power of two from d (and 2) on.
+
+    Parameters
+    ----------
+    d : int
+        Terms of the product.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> hadamard_order(5)
+    8
+    """
     return max(2, 1 << (d - 1).bit_length())
 
 

@@ -30,7 +30,25 @@ NOT_MET = "assumptions not met"
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of the table: a statement on one product of one data set."""
+    """One row of the table: a statement on one product of one data set.
+
+    Parameters
+    ----------
+    label, data, product, status : str
+        Which statement, on what.
+    verdict : str
+        As `statements.judge` returns it, or that its assumptions are not met.
+    measured, low, high : float
+        What was measured, and the ends of its interval.
+    value : float
+        The number of the theory.
+    claim, note, figure, design : str or None
+        What is claimed, what is said of this row, and two as in `Statement`.
+    seconds, needed : float or None
+        How long it took; about how many trials would tell, where those made do not.
+    rests_on : str
+        What the interval takes for granted of the law; empty where it takes nothing.
+    """
 
     label: str
     data: str
@@ -47,7 +65,6 @@ class Verdict:
     figure: str | None = None
     design: str | None = None
     needed: float | None = None
-    # What the interval takes for granted of the law, in words; empty where it takes nothing.
     rests_on: str = ""
 
     @property
@@ -83,7 +100,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Report:
-    """Every verdict of one run, and what it was run with."""
+    """Every verdict of one run, and what it was run with.
+
+    Parameters
+    ----------
+    verdicts : tuple of Verdict
+        One for each statement, product and data set.
+    risk : float
+        Limit on the probability that any of them is false.
+    trials, seed : int
+        Simulated masks for each mean, and the seed.
+    accuracy : float
+        How far the interval of a certified identity reaches at most, to each side.
+    """
 
     verdicts: tuple[Verdict, ...]
     risk: float

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-FIRST, OWN_TEST, OWN_STATEMENT, *_ = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+# What follows is about networks, and needs PyTorch.
+FIRST, OWN_TEST, OWN_STATEMENT, *NETWORKS = BLOCKS
 
 
 def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
@@ -31,11 +33,19 @@ def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_first_example():
+def test_the_first_example(capsys):
     names: dict[str, object] = {}
     exec(compile(FIRST, "README.md", "exec"), names)
     assert names["mask"].shape == (64,)
     assert names["errors"].shape == (3, 10_000)
+    # What it prints is what stands below it.
+    assert f"```\n{FIRST}```\n".replace("```\n", "```python\n", 1) in README
+    assert f"```\n\n```\n{capsys.readouterr().out}```\n" in README
+
+
+@pytest.mark.parametrize("block", NETWORKS)
+def test_what_needs_another_package_is_python_at_least(block):
+    compile(block, "README.md", "exec")
 
 
 @pytest.mark.large

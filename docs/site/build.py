@@ -41,14 +41,12 @@ def main() -> int:
     adopted.write(ROOT, MADE)
     theory.write(ROOT / "docs" / "theory.md", MADE / "theory")
     reference.write(MADE / "reference")
-    notebooks.write(ROOT / "docs" / "notebooks", MADE / "notebooks")
+    notebooks.write(ROOT / "docs" / "notebooks", MADE / "notebooks", run=not chosen.draft)
     gallery.write(MADE, extra, chosen.figures, chosen.data, chosen.trials, chosen.statements)
 
     from sphinx.cmd.build import main as sphinx
 
     options = ["-b", "html", "-c", str(HERE), "-W", "--keep-going", "-q", "-T", "-j", "1"]
-    if chosen.draft:
-        options += ["-D", "nb_execution_mode=off"]
     found = sphinx([*options, str(MADE), str(OUT)])
     shutil.rmtree(executed, ignore_errors=True)
     broken = links.check(OUT)

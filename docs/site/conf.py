@@ -31,10 +31,8 @@ default_role = "py:obj"
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 3
-nb_execution_mode = "force"
-nb_execution_raise_on_error = True
-nb_execution_timeout = 600
-nb_execution_show_tb = True
+# `making.notebooks` has run them.
+nb_execution_mode = "off"
 
 autosummary_generate = False
 autodoc_typehints = "none"

@@ -145,12 +145,28 @@ def write(path: str | os.PathLike[str], arrays: Mapping[str, Array]) -> None:
 
 
 def check_suffix(path: str | os.PathLike[str]) -> None:
-    """Refuse a file name whose suffix names no format, before any work is done."""
+    """Refuse a file name whose suffix names no format, before any work is done.
+
+    Parameters
+    ----------
+    path : path
+        The name; there need be no such file.
+
+    Raises
+    ------
+    ValueError
+        If the suffix names no format.
+    """
     _format(Path(path))
 
 
 def check_weights(path: str | os.PathLike[str]) -> None:
     """Refuse, before any work is done, a path that names no checkpoint.
+
+    Parameters
+    ----------
+    path : path
+        The file.
 
     Raises
     ------

@@ -22,7 +22,15 @@ APPROXIMATION_WIDTH = 0.07
 
 @dataclass(frozen=True)
 class Assumption:
-    """A condition of a statement, in words and as a check that can be run."""
+    """A condition of a statement, in words and as a check that can be run.
+
+    Parameters
+    ----------
+    text : str
+        The condition in words.
+    holds : callable
+        ``holds(case)``: whether it is met.
+    """
 
     text: str
     holds: Callable[[Case], bool] = field(repr=False)

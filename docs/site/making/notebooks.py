@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from nbclient import NotebookClient
 
 # In the order in which they are read.
 ORDER = (
@@ -18,8 +19,12 @@ ORDER = (
 )
 
 
-def write(source: Path, folder: Path) -> None:
-    """Write each notebook, with a link for those who want to run it, and the index."""
+def write(source: Path, folder: Path, *, run: bool = True) -> None:
+    """Run and write each notebook, with a link for those who want to run it, and the index.
+
+    A cell that fails stops the build. They are run here, and not by MyST-NB, because on a busy
+    machine a kernel may take longer to start than it would wait.
+    """
     folder.mkdir(parents=True)
     found = {path.stem: path for path in source.glob("*.py")}
     names = [name for name in ORDER if name in found]
@@ -30,6 +35,11 @@ def write(source: Path, folder: Path) -> None:
         title, _, rest = first.source.partition("\n")
         link = f"*Run it yourself:* {{download}}`{name}.ipynb <{name}.ipynb>`"
         first.source = f"{title}\n\n{link}\n{rest}"
+        if run:
+            place = {"metadata": {"path": str(source.parents[1])}}
+            NotebookClient(
+                notebook, timeout=600, startup_timeout=600, kernel_name="python3", resources=place
+            ).execute()
         nbformat.write(notebook, folder / f"{name}.ipynb")
     listed = "\n".join(names)
     text = (
