@@ -62,7 +62,7 @@ def test_every_public_module_is_in_the_reference():
 def test_the_configuration_parses_and_reads_nothing_from_elsewhere():
     found = runpy.run_path(str(SITE / "conf.py"))
     assert found["html_theme"] == "furo"
-    assert found["nb_execution_raise_on_error"]
+    assert found["html_math_renderer"] == "katex"
     text = (SITE / "conf.py").read_text(encoding="utf-8")
     assert "http" not in text.replace("html_", "")
 
