@@ -34,12 +34,19 @@ def documented(value: Any) -> set[str]:
     return names
 
 
+def _read_only(value: type) -> bool:
+    """Whether a class is for reading: named tuples, errors, and what only lists its attributes."""
+    text = inspect.getdoc(value) or ""
+    listed = "\nAttributes\n-" in text and "\nParameters\n-" not in text
+    return issubclass(value, tuple | BaseException) or listed
+
+
 def differing(module: ModuleType, names: list[str]) -> dict[str, tuple[set[str], set[str]]]:
     """Public functions and classes whose docstring has other parameters than they take."""
     found = {}
     for name in names:
         value = getattr(module, name)
-        if not callable(value) or (inspect.isclass(value) and issubclass(value, tuple)):
+        if not callable(value) or (inspect.isclass(value) and _read_only(value)):
             continue
         # What Hypothesis hands to a strategy is no argument of its caller.
         said, taken = documented(value) - {"draw"}, parameters(value)

@@ -62,6 +62,8 @@ tbody th { border-bottom: 0; padding-top: .6rem; } tbody th span { font-weight: 
   .verdict span { filter: brightness(1.9) saturate(.8); } }
 @media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .7rem; }
   table { display: block; overflow-x: auto; } dl { grid-template-columns: 1fr; }
+  #counts thead { display: none; } #counts tr { display: grid; grid-template-columns: 1fr auto; }
+  #counts td:last-child { grid-column: 1 / -1; }
   figure { overflow-x: auto; } .panel { min-width: 46rem; } }
 @media print { body { font-size: 11px; margin: 0; max-width: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
