@@ -151,6 +151,11 @@ def in_pieces(model: Model) -> bool:
 
     A single file is drawn in memory by the command, whatever its format and that of the mask: the
     mask of a seed is that of `networks.find`. `prune` streams one of .safetensors when it is asked.
+
+    Parameters
+    ----------
+    model : path, or list of paths
+        A file, an index of shards, a folder, or a list of files.
     """
     return shards.is_sharded(model)
 
