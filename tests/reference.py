@@ -235,7 +235,8 @@ def replayed_counts(p, s, rng, block, batch):
     p = np.asarray(p, dtype=float)
     parts = [p[start : start + block] for start in range(0, len(p), block)]
     sums = np.array([part.sum() for part in parts])
-    split = [s] if len(parts) == 1 else rng.multinomial(s, sums / sums.sum())
+    # A sum rounded once: where a chance is one half, the last digit decides which way numpy counts.
+    split = [s] if len(parts) == 1 else rng.multinomial(s, sums / math.fsum(sums))
     children = [rng] if len(parts) == 1 else rng.spawn(len(parts))
     counts = []
     for part, draws, child in zip(parts, split, children, strict=True):

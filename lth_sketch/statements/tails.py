@@ -193,6 +193,7 @@ TAILS = (
             (FIXED_SIZE,),
             trivial=empty_mask,
             figure="sharpness",
+            design=design,
         )
         for design, claim, value in (
             ("poisson", "Poisson draws: the least that the moments allow", _poisson_moment),
