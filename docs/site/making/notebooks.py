@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jupytext
-import nbformat
-from nbclient import NotebookClient
-
 # In the order in which they are read.
 ORDER = (
     "pruning_is_sketching",
@@ -25,6 +21,11 @@ def write(source: Path, folder: Path, *, run: bool = True) -> None:
     A cell that fails stops the build. They are run here, and not by MyST-NB, because on a busy
     machine a kernel may take longer to start than it would wait.
     """
+    # What the extra `docs` brings: their order and their text are tested without it.
+    import jupytext
+    import nbformat
+    from nbclient import NotebookClient
+
     folder.mkdir(parents=True)
     found = {path.stem: path for path in source.glob("*.py")}
     names = [name for name in ORDER if name in found]
