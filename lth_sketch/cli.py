@@ -253,7 +253,12 @@ def _add_mask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help=".npz, .safetensors, or a state_dict (.pt, .pth, .bin, .ckpt); for many files the "
         "index of the shards, their folder, or all of them",
     )
-    parser.add_argument("--density", type=float, required=True, help="share that is kept, (0, 1]")
+    parser.add_argument("--density", type=float, help="share that is kept, (0, 1]")
+    parser.add_argument(
+        "--pattern",
+        metavar="N:M",
+        help="keep N of every M consecutive weights of a row, as 2:4, in place of --density",
+    )
     parser.add_argument("--score", choices=checkpoints.SCORES, default="magnitude")
     parser.add_argument("--design", choices=DESIGNS, default="top")
     parser.add_argument(
@@ -287,7 +292,10 @@ def _add_mask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _mask(chosen: argparse.Namespace) -> int:
-    density = validation.share("--density", chosen.density)
+    pattern = None if chosen.pattern is None else checkpoints.parsed_pattern(chosen.pattern)
+    density = chosen.density
+    if pattern is None or density is not None:
+        density = validation.share("--density", density)
     floor = validation.count("--floor", chosen.floor, minimum=0)
     generator = validation.generator(chosen.rng)
     weights = chosen.weights[0] if len(chosen.weights) == 1 else chosen.weights
@@ -300,6 +308,7 @@ def _mask(chosen: argparse.Namespace) -> int:
                     weights,
                     chosen.out,
                     density=density,
+                    pattern=pattern,
                     score=chosen.score,
                     design=chosen.design,
                     scope=chosen.scope,
@@ -317,6 +326,7 @@ def _mask(chosen: argparse.Namespace) -> int:
     found = checkpoints.masks(
         checkpoints.read(weights, key=chosen.key, skip=chosen.skip),
         density,
+        pattern=pattern,
         score=chosen.score,
         rng=generator,
         design=chosen.design,

@@ -69,6 +69,8 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "sampling/_hybrid.py": ("fixed_designs",),
         "sampling/_systematic.py": ("sampling_replayed", "sampling", "sampling_laws"),
         "designs.py": ("designs",),
+        "pruning/patterns.py": ("patterns",),
+        "checkpoints/semi_structured.py": ("prune_patterns",),
         "parallel/blockwise.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
         "inclusion/checked.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
     },

@@ -151,6 +151,13 @@ def test_layers_keep_their_shapes_and_their_rows():
             assert mask.dtype == layer.dtype
             rows = mask.reshape(len(mask) if mask.ndim > 1 else 1, -1, 4)
             assert (rows.sum(axis=2) == 2).all()
+    # Each layer has a child of its own: what is drawn of one hangs on no other.
+    drawn = pruning.select(layers, design="systematic", pattern=(2, 4), binary=False, rng=5)
+    for layer, mask, child in zip(layers, drawn, np.random.default_rng(5).spawn(3), strict=True):
+        alone = sampling.grouped(layer.ravel(), (2, 4), rng=child)
+        np.testing.assert_array_equal(mask.ravel(), alone)
+    with pytest.raises(ValueError, match=r"scores\[1\] are all zero"):
+        pruning.select([layers[0], np.zeros(4)], design="systematic", pattern=(2, 4))
     logs = pruning.select(np.log(layers[0]), design="systematic", pattern=(2, 4), log=True, rng=6)
     plain = pruning.select(layers[0], design="systematic", pattern=(2, 4), rng=6)
     np.testing.assert_array_equal(logs, plain)

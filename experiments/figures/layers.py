@@ -11,7 +11,6 @@ import numpy.typing as npt
 from experiments.architectures import build
 from lth_sketch import networks, probabilities
 from lth_sketch.datasets import Dataset
-from lth_sketch.networks.rounds import has_pattern
 from lth_sketch.plots import panels
 from lth_sketch.plots.panels import Look
 from lth_sketch.plots.tables import Table, distinct, rows, select
@@ -84,13 +83,10 @@ def _score(
         return scores
 
     found = {"top": networks.find(net, DENSITY, score=given)}
-    if has_pattern():
-        whole = {name: product.weight.shape[1] % 4 == 0 for name, product in products.items()}
-        apart = [name for name, fits in whole.items() if not fits]
-        part = {name: scores[name] for name, fits in whole.items() if fits}
-        found["2:4"] = networks.find(
-            net, DENSITY, score=lambda *_: part, pattern=(2, 4), exclude=apart
-        )
+    whole = {name: product.weight.shape[1] % 4 == 0 for name, product in products.items()}
+    apart = [name for name, fits in whole.items() if not fits]
+    part = {name: scores[name] for name, fits in whole.items() if fits}
+    found["2:4"] = networks.find(net, DENSITY, score=lambda *_: part, pattern=(2, 4), exclude=apart)
     table: Table = []
     for line, mask in found.items():
         names = list(mask)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lth_sketch import sampling, validation
-from lth_sketch.checkpoints import files, plans
+from lth_sketch.checkpoints import files, plans, semi_structured
 from lth_sketch.checkpoints.weights import prunable
 from lth_sketch.named import Kept
 from lth_sketch.validation import Array
@@ -25,19 +25,19 @@ def prune(
     arrays = files.read(model)
     weights = prunable(arrays, skip=asked["skip"])
     names = sorted(weights)
-    sizes = [weights[name].size for name in names]
-    floor = asked["floor"]
-    groups = plans.grouped(names, sizes, asked["density"], asked["scope"], floor)
-    alike, design = asked["score"] == "random", asked["design"]
-    design = "priority" if alike and design == "top" else design
-    found: dict[str, Array] = {}
-    children = validation.generator(rng).spawn(len(groups))
-    for group, child in zip(groups, children, strict=True):
-        parts = [np.abs(weights[names[t]]).ravel() for t in group.tensors]
-        marks = _drawn(parts, group.kept, design, alike, floor, child)
-        for t in group.tensors:
-            found[names[t]], marks = np.split(marks, [sizes[t]])
-            found[names[t]] = found[names[t]].reshape(weights[names[t]].shape)
+    generator = validation.generator(rng)
+    weights = {name: weights[name] for name in names}
+    if asked["pattern"] is None:
+        found = _competing(weights, asked, generator)
+    else:
+        found = semi_structured.masks(
+            weights,
+            tuple(asked["pattern"]),
+            alike=asked["score"] == "random",
+            design=asked["design"],
+            binary=False,
+            rng=generator,
+        )
     counts = {name: Kept(int(np.count_nonzero(found[name])), found[name].size) for name in names}
     rescale, result = asked["rescale"], dict(arrays)
     for name in names:
@@ -46,6 +46,26 @@ def prune(
         found[name] = chosen.astype(np.float32) if rescale else chosen
     files.write(out, result if asked["apply"] else found)
     return counts, sum(weights[name].nbytes for name in names), (out,)
+
+
+def _competing(
+    weights: dict[str, Array], asked: Mapping[str, Any], rng: np.random.Generator
+) -> dict[str, Array]:
+    """Return the masks of weights that compete, as the scope says."""
+    names, sizes = list(weights), [array.size for array in weights.values()]
+    floor = asked["floor"]
+    groups = plans.grouped(names, sizes, asked["density"], asked["scope"], floor)
+    alike, design = asked["score"] == "random", asked["design"]
+    design = "priority" if alike and design == "top" else design
+    found: dict[str, Array] = {}
+    children = rng.spawn(len(groups))
+    for group, child in zip(groups, children, strict=True):
+        parts = [np.abs(weights[names[t]]).ravel() for t in group.tensors]
+        marks = _drawn(parts, group.kept, design, alike, floor, child)
+        for t in group.tensors:
+            found[names[t]], marks = np.split(marks, [sizes[t]])
+            found[names[t]] = found[names[t]].reshape(weights[names[t]].shape)
+    return found
 
 
 def _drawn(

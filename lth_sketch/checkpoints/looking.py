@@ -11,7 +11,6 @@ from lth_sketch.checkpoints.plans import Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import Tensor
 from lth_sketch.kernels import draws, inclusion, magnitudes
-from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats, Integers
 
 ONE = np.float32(1.0).view(np.uint32)
@@ -25,6 +24,8 @@ class Work(NamedTuple):
     design: str
     # Whether every weight counts alike, whatever its size.
     alike: bool
+    # n and M, where n of every M are kept.
+    pattern: tuple[int, int] | None
     seeds: tuple[tuple[Any, Any, bool], ...]
     narrow: tuple[bool, ...]
     outputs: tuple[tuple[str, int], ...] = ()
@@ -99,7 +100,7 @@ def _look(work: Work, piece: Piece, reserved: list[Reserved] | None) -> Looked:
     counts, lows = np.zeros((2, 1 << 15), np.int64)
     bins = np.zeros(magnitudes.BINS, np.uint32) if work.design == "priority" else np.empty(0, int)
     sums = np.zeros(piece.last - piece.first)
-    scratch, uniforms = np.empty(blockwise.BLOCK, np.uint32), np.empty(blockwise.BLOCK)
+    scratch, uniforms = np.empty(piece.block, np.uint32), np.empty(piece.block)
     zeros, fault, read, used = 0, None, [0], [0] * len(piece.segments)
     for b, found in reading.blocks(piece, work.tensors, work.files, read):
         if simple:
@@ -157,12 +158,24 @@ def merged(parts: list[Cells]) -> Cells:
     return Cells(bits, counts, lows)
 
 
+def sound(work: Work, task: tuple[Piece, ...]) -> list[tuple[str | None, bool, int]]:
+    """Return, for each piece, its first entry that is not finite in words, and if all are zero."""
+    found = []
+    for piece in task:
+        fault, zero, read = None, True, [0]
+        for _, parts in reading.blocks(piece, work.tensors, work.files, read):
+            fault = fault or reading.not_finite(parts, piece, work.tensors)
+            zero = zero and not any(reading.nonzero(parts, piece, work.tensors))
+        found.append((fault, zero, read[0]))
+    return found
+
+
 def within(work: Work, task: tuple[tuple[Piece, Any, int], ...]) -> list[tuple[Integers, int]]:
     """Count the lower bits of those magnitudes of a piece that have the upper bits asked for."""
     found = []
     for piece, reserved, upper in task:
         counts = np.zeros(1 << 16, np.int64)
-        scratch, read = np.empty(blockwise.BLOCK, np.uint32), [0]
+        scratch, read = np.empty(piece.block, np.uint32), [0]
         used = [0] * len(piece.segments)
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
             bits, _ = magnitudes_of(work, piece, parts, reserved, used, scratch)
@@ -175,7 +188,7 @@ def lengths(work: Work, task: tuple[tuple[Piece, Any, float], ...]) -> list[tupl
     """Return how far the systematic walk goes along each piece, in exact integers."""
     found = []
     for piece, reserved, tau in task:
-        scratch, read = np.empty(blockwise.BLOCK, np.uint32), [0]
+        scratch, read = np.empty(piece.block, np.uint32), [0]
         used = [0] * len(piece.segments)
         total = 0
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
@@ -191,7 +204,7 @@ def largest(work: Work, task: tuple[tuple[Piece, int], ...]) -> list[tuple[list[
     found = []
     for piece, floor in task:
         tops = [np.zeros(0, np.uint32) for _ in piece.segments]
-        scratch, read = np.empty(blockwise.BLOCK, np.uint32), [0]
+        scratch, read = np.empty(piece.block, np.uint32), [0]
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
             for part in parts:
                 dtype = work.tensors[piece.segments[part.segment].tensor].dtype

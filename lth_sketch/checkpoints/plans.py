@@ -38,6 +38,8 @@ class Piece(NamedTuple):
     first: int
     last: int
     segments: tuple[Segment, ...]
+    # Weights in a block.
+    block: int
 
 
 class Group(NamedTuple):
@@ -85,7 +87,7 @@ def prunable(tensors: Sequence[Tensor], skip: str | Sequence[str]) -> tuple[Tens
 
 
 def grouped(
-    names: Sequence[str], sizes: Sequence[int], density: float, scope: str, floor: int
+    names: Sequence[str], sizes: Sequence[int], density: float | None, scope: str, floor: int
 ) -> list[Group]:
     """Part tensors into groups, and say how many weights each keeps (as `pruning.select`).
 
@@ -99,14 +101,29 @@ def grouped(
             raise ValueError(f"floor = {floor} is more than the {size} entries of {name}")
     kept = selection.entries_kept(density, sum(sizes), floor, len(sizes))
     if scope == "global":
-        return [_group(0, "the weights", range(len(sizes)), sizes, kept)]
-    shares = selection.shares(kept, np.array(sizes), floor)
-    return [_group(g, name, range(g, g + 1), sizes, int(shares[g])) for g, name in enumerate(names)]
+        return [_group(0, "the weights", range(len(sizes)), sizes, kept, blockwise.BLOCK)]
+    shares = selection.shares(kept, np.array(sizes), floor).tolist()
+    return [
+        _group(g, name, range(g, g + 1), sizes, shares[g], blockwise.BLOCK)
+        for g, name in enumerate(names)
+    ]
 
 
-def _group(g: int, name: str, tensors: range, sizes: Sequence[int], kept: int) -> Group:
+def patterned(names: Sequence[str], sizes: Sequence[int], n: int, M: int) -> list[Group]:
+    """Return a group for each tensor, of which n of every M weights are kept (S9).
+
+    Its blocks hold whole runs of M weights, as those of `sampling.grouped`.
+    """
+    block = max(1, blockwise.BLOCK // M) * M
+    return [
+        _group(g, name, range(g, g + 1), sizes, sizes[g] // M * n, block)
+        for g, name in enumerate(names)
+    ]
+
+
+def _group(g: int, name: str, tensors: range, sizes: Sequence[int], kept: int, block: int) -> Group:
     ends = [0, *accumulate(sizes[t] for t in tensors)]
-    size, height = ends[-1], BLOCKS * blockwise.BLOCK
+    size, height = ends[-1], BLOCKS * block
     pieces = []
     for low in range(0, size, height):
         high = min(low + height, size)
@@ -115,8 +132,7 @@ def _group(g: int, name: str, tensors: range, sizes: Sequence[int], kept: int) -
             Segment(tensors[t], max(low - ends[t], 0), min(high, ends[t + 1]) - ends[t])
             for t in inside
         )
-        blocks = low // blockwise.BLOCK, -(-high // blockwise.BLOCK)
-        pieces.append(Piece(g, *blocks, segments))
+        pieces.append(Piece(g, low // block, -(-high // block), segments, block))
     return Group(name, tuple(tensors), size, kept, tuple(pieces))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lth_sketch import validation
-from lth_sketch.checkpoints import files, in_memory, plans, shards
+from lth_sketch.checkpoints import files, in_memory, plans, semi_structured, shards
 from lth_sketch.checkpoints.runs import Pruned, Run
 from lth_sketch.checkpoints.shards import Model, Shards
 from lth_sketch.checkpoints.unfinished import Outputs
@@ -24,7 +24,8 @@ def prune(
     model: Model,
     out: str | os.PathLike[str],
     *,
-    density: float,
+    density: float | None = None,
+    pattern: tuple[int, int] | None = None,
     score: str = "magnitude",
     design: str = "top",
     scope: str = "global",
@@ -41,9 +42,10 @@ def prune(
     The weights (arrays of two axes or more) are taken in the order of their names, as one vector p
     of magnitudes: the mask is ``sampling.draw(p, s, design=design, rng=rng.spawn(1)[0])``, bit for
     bit, whatever the number of files, threads, workers and machines. With scope "layer" each weight
-    is a vector of its own, with a child of `rng` of its own. Files ``.safetensors`` are read in
-    pieces: twice for weights of 16 bits, once more for a floor, for priority with `rescale`, and
-    for float32 where a threshold hangs on the last bits.
+    is a vector of its own, with a child of `rng` of its own. With a pattern the masks are those of
+    ``pruning.select(magnitudes, pattern=pattern, rng=rng)``. Files ``.safetensors`` are read in
+    pieces: twice for weights of 16 bits or a pattern, once more for a floor, for priority with
+    `rescale`, and for float32 where a threshold hangs on the last bits.
 
     Parameters
     ----------
@@ -53,8 +55,11 @@ def prune(
     out : path
         A file for a file; for many files a folder, which is made. An existing file is replaced when
         its successor is whole.
-    density : float
-        Share of the prunable weights that is kept, in (0, 1].
+    density : float, optional
+        Share of the prunable weights that is kept, in (0, 1]. A pattern has its own.
+    pattern : (int, int), optional
+        (n, M), such as (2, 4): n of every M consecutive weights of a row (of what belongs to one
+        entry of the first axis), the largest ("top") or an unbiased draw ("systematic").
     score : {"magnitude", "random"}
         Whether a weight's size tells, or each counts alike ("top" is "priority" then).
     design, scope, floor
@@ -90,7 +95,8 @@ def prune(
         If a weight is no floating-point number, or an argument of another type.
     ValueError
         If a file is damaged; a weight is not finite (the first is named); the density keeps
-        nothing, or more than a draw can; `out` is the checkpoint itself.
+        nothing, or more than a draw can; M does not divide the rows of a weight, which is named;
+        `out` is the checkpoint itself.
 
     Notes
     -----
@@ -116,12 +122,15 @@ def prune(
     validation.choice("design", design, plans.DESIGNS)
     validation.choice("scope", scope, SCOPES)
     floor = validation.count("floor", floor, minimum=0)
+    if pattern is not None:
+        pattern = semi_structured.agreed(pattern, density, design, floor)
     threads = validation.workers(n_jobs)
     if executor is not None:
         check(executor)
     target = Path(out)
     asked: dict[str, Any] = {
-        "density": density, "score": score, "design": design, "scope": scope, "floor": floor,
+        "density": density, "pattern": None if pattern is None else list(pattern),
+        "score": score, "design": design, "scope": scope, "floor": floor,
         "skip": [skip] if isinstance(skip, str) else list(skip), "rescale": rescale, "apply": apply,
     }  # fmt: skip
     folder = shards.is_sharded(model)
@@ -131,6 +140,8 @@ def prune(
         return Pruned(*in_memory.prune(model, target, asked, rng))  # type: ignore[arg-type]
     found = shards.opened(model)
     tensors = plans.prunable(found.tensors, skip)
+    if pattern is not None:
+        semi_structured.check_rows(*pattern, {t.name: t.shape for t in tensors})
     _check_places(found, target, folder)
     wide = [tensor.name for tensor in tensors if tensor.dtype == "F64"]
     if wide and not folder:
@@ -141,7 +152,10 @@ def prune(
             f"convert it to float32, or leave it out (--skip {wide[0]!r})"
         )
     names, sizes = [t.name for t in tensors], [t.size for t in tensors]
-    groups = plans.grouped(names, sizes, density, scope, floor)
+    if pattern is None:
+        groups = plans.grouped(names, sizes, density, scope, floor)
+    else:
+        groups = plans.patterned(names, sizes, *pattern)
     outputs = Outputs(found, tensors, target, folder=folder, apply=apply, rescale=rescale)
     return Run(found, tensors, groups, outputs, asked, executor, threads).go(rng)
 

@@ -11,7 +11,6 @@ import numpy as np
 from lth_sketch.checkpoints.plans import NARROW, Piece, Segment
 from lth_sketch.checkpoints.shards import WIDTHS, Tensor
 from lth_sketch.kernels import magnitudes
-from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array
 
 # Bits of the smallest magnitude that is not finite.
@@ -37,12 +36,12 @@ def blocks(
     piece: Piece, tensors: tuple[Tensor, ...], files: tuple[str, ...], read: list[int]
 ) -> Iterator[tuple[int, list[Block]]]:
     """Yield the blocks of a piece, each as stretches of its tensors; add to `read` its bytes."""
-    buffer = np.empty(blockwise.BLOCK * 4, np.uint8)
+    buffer = np.empty(piece.block * 4, np.uint8)
     handles: dict[int, int] = {}
     segments = list(enumerate(piece.segments))
     try:
         for block in range(piece.first, piece.last):
-            room, place = blockwise.BLOCK, 0
+            room, place = piece.block, 0
             found = []
             while room and segments:
                 number, segment = segments[0]
@@ -144,6 +143,14 @@ def not_finite(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) ->
                 f"impute such entries, or leave it out (--skip {tensor.name!r})"
             )
     return None
+
+
+def nonzero(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) -> Iterator[bool]:
+    """Yield, for each stretch of a block, whether a weight is not zero."""
+    for part in found:
+        dtype = tensors[piece.segments[part.segment].tensor].dtype
+        mask = magnitudes.SIZE if dtype in NARROW else magnitudes.WIDE
+        yield bool((part.codes & mask).any())
 
 
 def decoded(codes: Array, dtype: str) -> Any:

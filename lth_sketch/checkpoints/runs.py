@@ -18,7 +18,6 @@ from lth_sketch.checkpoints.solutions import Reserves
 from lth_sketch.checkpoints.unfinished import Outputs
 from lth_sketch.checkpoints.writing import Order, Written
 from lth_sketch.named import Kept
-from lth_sketch.parallel import blockwise
 from lth_sketch.parallel.executors import spread
 
 
@@ -94,12 +93,14 @@ class Run:
             (
                 getattr(np.random, kind),
                 np.random.SeedSequence(entropy, spawn_key=(*key, spawned + g), pool_size=pool),
-                group.size <= blockwise.BLOCK,
+                group.size <= group.pieces[0].block,
             )
             for g, group in enumerate(self.groups)
         )
         alike = self.asked["score"] == "random"
-        design = self.asked["design"]
+        design, pattern = self.asked["design"], self.asked["pattern"]
+        if alike and design == "top":
+            design = "priority" if pattern is None else "systematic"
         outputs = tuple(
             (str(self.outputs.hidden(t.shard).absolute()), self.outputs.places[t.name])
             for t in self.tensors
@@ -107,8 +108,9 @@ class Run:
         return Work(
             self.tensors,
             tuple(str(file.absolute()) for file in self.found.files),
-            "priority" if alike and design == "top" else design,
+            design,
             alike,
+            None if pattern is None else tuple(pattern),
             seeds,
             tuple(
                 all(self.tensors[t].dtype in plans.NARROW for t in group.tensors)
@@ -131,7 +133,10 @@ class Run:
         floor = self.asked["floor"]
         if floor:
             reserves = solutions.floors(self.groups, floor, run)
-        if not plan.get("orders"):
+        if self.asked["pattern"] is not None:
+            orders = solutions.patterned(work, self.groups, run)
+            self._save(plan)
+        elif not plan.get("orders"):
             orders = solutions.orders(work, self.groups, reserves, floor, run)
             plan["orders"] = [_listed(order) for order in orders]
             self._save(plan)
@@ -210,7 +215,7 @@ class Run:
         """Take back what was kept for the time being and has a rank too small."""
         accepted = np.isin(result.positions, order.accepted)
         refused = result.positions[(result.ranks <= order.tau) & ~accepted]
-        refused = refused - order.piece.first * blockwise.BLOCK
+        refused = refused - order.piece.first * order.piece.block
         start = 0
         for segment in order.piece.segments:
             size = segment.high - segment.low

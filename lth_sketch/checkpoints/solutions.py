@@ -12,6 +12,7 @@ from lth_sketch.checkpoints import looking, solving
 from lth_sketch.checkpoints.looking import Cells, Looked, Work
 from lth_sketch.checkpoints.plans import Group, Piece, tasks
 from lth_sketch.checkpoints.reading import Reserved
+from lth_sketch.checkpoints.semi_structured import all_zero
 from lth_sketch.checkpoints.solving import Unresolved
 from lth_sketch.checkpoints.writing import Order
 from lth_sketch.inclusion.checked import ALL, check_span
@@ -47,6 +48,26 @@ def floors(groups: Sequence[Group], floor: int, run: Run) -> Reserves:
             result[piece][number] = Reserved(bits, min(left, at))
             left -= min(left, at)
     return result
+
+
+def patterned(work: Work, groups: Sequence[Group], run: Run) -> list[Order]:
+    """Return the orders of a pattern: they hang on nothing but their own weights.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite (the first one is named), or all of a tensor that is drawn are
+        zero.
+    """
+    told = run(looking.sound, bundled(groups, lambda piece: piece))
+    for group in groups:
+        found = [next(told) for _ in group.pieces]
+        for fault, _, _ in found:
+            if fault is not None:
+                raise ValueError(fault)
+        if work.design != "top" and not work.alike and all(zero for _, zero, _ in found):
+            raise all_zero(group.name)
+    return [Order(piece, None, "pattern") for group in groups for piece in group.pieces]
 
 
 def orders(

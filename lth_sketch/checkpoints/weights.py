@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from lth_sketch import named, pruning, validation
+from lth_sketch.checkpoints import semi_structured
 from lth_sketch.checkpoints.layers import reparametrised
 from lth_sketch.checkpoints.patterns import left_out
 from lth_sketch.checkpoints.sharing import repeats, shared
@@ -79,8 +80,9 @@ def prunable(arrays: Mapping[str, Array], *, skip: str | Sequence[str] = ()) -> 
 
 def masks(
     arrays: Mapping[str, Array],
-    density: float,
+    density: float | None = None,
     *,
+    pattern: tuple[int, int] | None = None,
     score: str = "magnitude",
     skip: str | Sequence[str] = (),
     rng: np.random.Generator | int | None = None,
@@ -92,8 +94,10 @@ def masks(
     ----------
     arrays : mapping from name to array
         A checkpoint, see `read`.
-    density : float
-        Share of the prunable weights that is kept, in (0, 1].
+    density : float, optional
+        Share of the prunable weights that is kept, in (0, 1]. A pattern has its own.
+    pattern : (int, int), optional
+        (n, M), such as (2, 4): n of every M consecutive weights of a row, as in `prune`.
     score : {"magnitude", "random"}
         What a weight's size tells, or nothing: other scores need the network.
     skip : str or sequence of str
@@ -119,9 +123,21 @@ def masks(
     {'fc.weight': array([[ True, False]])}
     """
     validation.choice("score", score, SCORES)
-    validation.share("density", density)
+    if pattern is not None:
+        design, floor = options.get("design", "top"), options.get("floor", 0)
+        pattern = semi_structured.agreed(pattern, density, design, floor)
+    else:
+        density = validation.share("density", density)
     generator = validation.generator(rng)
     weights = prunable(arrays, skip=skip)
+    binary = options.get("binary", True)
+    kind = np.bool_ if binary else np.float32
+    if pattern is not None:
+        found = semi_structured.masks(
+            weights, pattern, alike=score == "random", design=design, binary=binary, rng=generator
+        )
+        return {name: mask.astype(kind) for name, mask in found.items()}
+    assert density is not None
     if score == "magnitude":
         scores = {name: np.abs(array) for name, array in weights.items()}
     else:
@@ -130,7 +146,6 @@ def masks(
         pairs = zip(weights.items(), parts, strict=True)
         scores = {name: part.reshape(array.shape) for (name, array), part in pairs}
     found = named.select(scores, density, rng=generator, **options)
-    kind = np.bool_ if options.get("binary", True) else np.float32
     return {name: mask.astype(kind) for name, mask in found.items()}
 
 

@@ -12,8 +12,7 @@ from lth_sketch.checkpoints.looking import Work, generators, magnitudes_of
 from lth_sketch.checkpoints.plans import NARROW, Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import WIDTHS
-from lth_sketch.kernels import draws, magnitudes
-from lth_sketch.parallel import blockwise
+from lth_sketch.kernels import draws, groups, magnitudes
 from lth_sketch.validation import Array, Floats, Integers
 
 
@@ -23,7 +22,8 @@ class Order(NamedTuple):
     Attributes
     ----------
     design : str
-        How; "all" keeps every weight that is not zero, "none" none but those reserved.
+        How; "all" keeps every weight that is not zero, "none" none but those reserved, "pattern" n
+        of every M as `Work.pattern` says, by `Work.design`.
     tau : float
         Threshold of the weights ``max(1, tau / p)``, or total over draws with replacement.
     bits, ties : int
@@ -76,7 +76,7 @@ def write(work: Work, task: tuple[Order, ...]) -> list[Written]:
 def _write(work: Work, order: Order) -> Written:
     piece = order.piece
     used, read, kept = [0] * len(piece.segments), [0], [0] * len(piece.segments)
-    scratch, keep = np.empty(blockwise.BLOCK, np.uint32), np.empty(blockwise.BLOCK, bool)
+    scratch, keep = np.empty(piece.block, np.uint32), np.empty(piece.block, bool)
     doubts: list[tuple[Integers, Floats]] = []
     handles: dict[str, int] = {}
     state = _State(order.phase, order.ties)
@@ -85,7 +85,7 @@ def _write(work: Work, order: Order) -> Written:
     direct = direct and work.narrow[piece.group] and not work.alike
     try:
         for b, found in reading.blocks(piece, work.tensors, work.files, read):
-            first = b * blockwise.BLOCK
+            first = b * piece.block
             length = sum(len(part.codes) for part in found)
             marks, weights = keep[:length], None
             if direct:
@@ -179,6 +179,8 @@ def _decide(
         _, state.ties = magnitudes.keep_32(bits, order.bits, state.ties, marks)
         if weights is not None:
             weights[marks] = 1.0
+    elif order.design == "pattern":
+        weights = _grouped(work, order, b, p, marks)
     elif order.design == "multinomial":
         _with_replacement(work, order, b, p, marks, weights)
     elif order.design == "systematic":
@@ -189,6 +191,19 @@ def _decide(
             wide = p[marks].astype(np.float64)
             weights[marks] = np.maximum(1.0, order.tau / wide)
     return weights
+
+
+def _grouped(work: Work, order: Order, b: int, p: Array, marks: Array) -> Array | None:
+    """Keep n of every M: as `sampling.grouped` draws them, or the largest."""
+    assert work.pattern is not None
+    n, M = work.pattern
+    weights = np.empty(len(p), np.float32)
+    if work.design == "top":
+        groups.largest(p, n, M, weights)
+    else:
+        groups.drawn(p, n, M, not work.rescale, generators(work, order.piece.group, b), weights)
+    np.not_equal(weights, 0, out=marks)
+    return weights if work.rescale else None
 
 
 def _with_replacement(

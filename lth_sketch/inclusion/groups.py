@@ -15,15 +15,15 @@ from lth_sketch.validation import Array, Floats
 LARGEST = 12
 
 
-def checked(pattern: Any, width: int, name: str) -> tuple[int, int]:
-    """Return the n and M of a pattern that divides a width.
+def pair(pattern: Any) -> tuple[int, int]:
+    """Return the n and M of a pattern.
 
     Raises
     ------
     TypeError
         If the pattern is no pair of integers.
     ValueError
-        If not ``1 <= n <= M``, or M does not divide the width; the error names what is too wide.
+        If not ``1 <= n <= M``.
     """
     try:
         n, M = pattern
@@ -34,10 +34,33 @@ def checked(pattern: Any, width: int, name: str) -> tuple[int, int]:
     n, M = validation.count("pattern[0]", n), validation.count("pattern[1]", M)
     if n > M:
         raise ValueError(f"pattern must keep at most as many as there are; got {n} of {M}")
+    return n, M
+
+
+def checked(pattern: Any, width: int, name: str, *, how: str = "") -> tuple[int, int]:
+    """Return the n and M of a pattern that divides a width.
+
+    Parameters
+    ----------
+    pattern : (int, int)
+        n and M.
+    width : int
+        Length of the rows.
+    name : str
+        Whose rows they are, for errors.
+    how : str
+        How to leave that out, for errors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `pair`, or if M does not divide the width; the error names what is too wide.
+    """
+    n, M = pair(pattern)
     if width % M:
         raise ValueError(
             f"pattern = ({n}, {M}) needs rows whose length is a multiple of {M}; {name} has rows "
-            f"of {width}: leave it out, or pad it to {width + M - width % M}"
+            f"of {width}: leave it out{how}, or pad it to {width + M - width % M}"
         )
     return n, M
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,11 +55,6 @@ def select_round(
     return _joined(result, found, sites, scope)
 
 
-def has_pattern() -> bool:
-    """Whether `pruning.select` knows patterns (S9)."""
-    return "pattern" in inspect.signature(pruning.select).parameters
-
-
 def _patterned(
     found: Mapping[str, Array],
     masks: Mapping[str, Array] | None,
@@ -70,8 +64,6 @@ def _patterned(
     options: dict[str, Any],
 ) -> dict[str, Array]:
     """Keep n of each m consecutive inputs, row by row of each layer as a matrix."""
-    if not has_pattern():
-        raise ValueError("pattern needs pruning.select to know patterns; leave it out")
     kept, group = pattern
     alive = {name: np.ones_like(v) if masks is None else masks[name] for name, v in found.items()}
     matrices = {

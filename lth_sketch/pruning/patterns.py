@@ -15,6 +15,30 @@ from lth_sketch.validation import Array
 DESIGNS = ("systematic", "top")
 
 
+def agreed(pattern: Any, density: float | None, design: str) -> tuple[int, int]:
+    """Return n and M, where density and design go with them.
+
+    Raises
+    ------
+    TypeError
+        If the pattern is no pair of integers.
+    ValueError
+        If it does not keep 1 to M, the density is another than n / M, or the design is neither
+        "top" nor "systematic".
+    """
+    if design not in DESIGNS:
+        raise ValueError(
+            f"design must be 'top' or 'systematic' with a pattern (systematic within each group, "
+            f"in a random order); got {design!r}"
+        )
+    n, M = inclusions.pair(pattern)
+    if density is not None and validation.number("density", density) != n / M:
+        raise ValueError(
+            f"density must be {n / M:g}, or None, with pattern = ({n}, {M}); got {density!r}"
+        )
+    return n, M
+
+
 def patterned(
     scores: Any,
     density: float | None,
@@ -28,32 +52,23 @@ def patterned(
     """Return masks that keep n of every M entries along the rows of each layer (S9).
 
     A row is a vector, or all that belongs to one entry of the first axis: the inputs of one output
-    of a linear layer, of a convolution its channels and window.
+    of a linear layer, of a convolution its channels and window. Each layer has a child of `rng` of
+    its own, so that layers can be drawn apart.
 
     Raises
     ------
     TypeError, ValueError
-        As `pruning.select`; also if the density is another than n / M, M does not divide the rows
-        of a layer, which is named, or the design is neither "top" nor "systematic".
+        As `pruning.select` and `agreed`; also if M does not divide the rows of a layer, which is
+        named.
     """
-    if design not in DESIGNS:
-        raise ValueError(
-            f"design must be 'top' or 'systematic' with a pattern (systematic within each group, "
-            f"in a random order); got {design!r}"
-        )
+    n, M = agreed(pattern, density, design)
     given = split(scores, log=log)
-    shapes = [
-        inclusions.checked(pattern, layer[0].size if layer.ndim > 1 else layer.size, name)
-        for name, layer in zip(given.titles, given.layers, strict=True)
-    ]
-    n, M = shapes[0]
-    if density is not None and validation.number("density", density) != n / M:
-        raise ValueError(
-            f"density must be {n / M:g}, or None, with pattern = ({n}, {M}); got {density!r}"
-        )
-    generator = validation.generator(rng)
-    masks = []
     for name, layer in zip(given.titles, given.layers, strict=True):
+        inclusions.checked((n, M), layer[0].size if layer.ndim > 1 else layer.size, name)
+    generator = validation.generator(rng)
+    children = [] if design == "top" else validation.spawned(generator, len(given.layers))
+    masks = []
+    for i, (name, layer) in enumerate(zip(given.titles, given.layers, strict=True)):
         values: Array = np.ascontiguousarray(layer).ravel()
         if design == "top":
             mask = np.empty_like(values)
@@ -70,6 +85,11 @@ def patterned(
                     "draw; pass pruning.nonnegative(scores, 'shift') or (scores, 'absolute'), or "
                     "use design='top'"
                 )
-            mask = sampling.grouped(values, (n, M), binary=binary, rng=generator)
+            if not values.any():
+                raise ValueError(
+                    f"{name} are all zero: they do not tell what to keep; leave such a layer out, "
+                    "or score it otherwise"
+                )
+            mask = sampling.grouped(values, (n, M), binary=binary, rng=children[i])
         masks.append(mask.reshape(layer.shape).astype(layer.dtype))
     return given.join(masks)
