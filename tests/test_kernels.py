@@ -9,7 +9,7 @@ import pytest
 import reference
 import scipy.stats
 
-from lth_sketch.kernels import draws, errors, inclusion, moments, norms, regression
+from lth_sketch.kernels import draws, errors, inclusion, moments, norms, regression, walks
 from lth_sketch.kernels._jit import prefetch
 from lth_sketch.tolerances import EXACT, SINGLE
 
@@ -51,8 +51,12 @@ def test_survey_and_cap(d, dtype):
             bits = weights.view(bits.dtype)
             total, largest, nonzero = inclusion.survey(weights, bits)
             assert total == pytest.approx(sum(map(float, weights)), rel=EXACT)
-            assert (largest, nonzero) == (bits[place], np.count_nonzero(weights))
-        assert inclusion.survey(-weights, (-weights).view(bits.dtype))[1] > bits[place]
+            assert (largest, nonzero) == (weights[place], np.count_nonzero(weights))
+        # What has a sign, or is no number, comes after all that are sound.
+        for bad in (-1.0, -0.0, np.nan, np.inf):
+            weights[place // 2] = bad
+            found = inclusion.survey(weights, weights.view(bits.dtype))[1]
+            assert not (found > 0) or found == np.inf
     # The threshold itself is not below.
     for tau in (float(p.max()), 1e-9, 9.0):
         rest, count = inclusion.capped(p, tau)
@@ -181,26 +185,26 @@ def test_systematic_walks_in_integers(d, dtype):
     """Phases, steps and units are integers of Python here, which have no end."""
     p = np.random.default_rng(d).random(d).astype(dtype)
     tau = float(p.max()) * 0.7
-    scale = draws.UNIT / tau
-    steps = [min(int(float(x) * scale), draws.UNIT) for x in p]
-    low, high = draws.steps(p, tau)
-    assert int(low) + (int(high) << draws.HALF) == sum(steps)
-    phases = [0, 1, draws.UNIT // 3, draws.UNIT - 1]
-    walks = [[phase + sum(steps[:i]) for i in range(d + 1)] for phase in phases]
+    scale = walks.UNIT / tau
+    steps = [min(int(float(x) * scale), walks.UNIT) for x in p]
+    low, high = walks.steps(p, tau)
+    assert int(low) + (int(high) << walks.HALF) == sum(steps)
+    phases = [0, 1, walks.UNIT // 3, walks.UNIT - 1]
+    paths = [[phase + sum(steps[:i]) for i in range(d + 1)] for phase in phases]
     kept = [
-        [i for i in range(d) if walk[i] >> draws.FRACTION != walk[i + 1] >> draws.FRACTION]
-        for walk in walks
+        [i for i in range(d) if walk[i] >> walks.FRACTION != walk[i + 1] >> walks.FRACTION]
+        for walk in paths
     ]
     starts = np.cumsum([1, *map(len, kept)])
     indices, weights = np.full(starts[-1] + 1, -1), np.full(starts[-1] + 1, np.nan, dtype)
-    draws.systematic_rows(p, tau, np.array(phases), starts, indices, weights)
+    walks.systematic_rows(p, tau, np.array(phases), starts, indices, weights)
     assert indices.tolist() == [-1, *(i for row in kept for i in row), -1]
     places = indices[1:-1]
     shares = np.maximum(1, tau / p[places].astype(float))
     np.testing.assert_allclose(weights[1:-1], shares, TOLERANCES[dtype])
     for phase, row in zip(phases, kept, strict=True):
         alone, theirs = np.empty(len(row), np.int64), np.empty(len(row), dtype)
-        draws.systematic(p, tau, phase, 50, alone, theirs)
+        walks.systematic(p, tau, phase, 50, alone, theirs)
         assert alone.tolist() == [50 + i for i in row]
 
 

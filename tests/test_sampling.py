@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import sized_weights
 
 from lth_sketch.inclusion import checked
-from lth_sketch.kernels import draws
+from lth_sketch.kernels import draws, walks
 from lth_sketch.parallel import blockwise
 from lth_sketch.sampling import _ranks, _systematic, draw, mask, masks
 from lth_sketch.tolerances import EXACT, SINGLE
@@ -237,17 +237,17 @@ def test_lifting_changes_no_digit():
 
 def test_every_block_starts_from_a_fraction_of_a_unit(monkeypatch, blocks):
     seen = []
-    walk = draws.systematic
+    walk = walks.systematic
 
     def recorded(p, tau, phase, *rest):
         seen.append(phase)
         walk(p, tau, phase, *rest)
 
-    monkeypatch.setattr(draws, "systematic", recorded)
+    monkeypatch.setattr(walks, "systematic", recorded)
     for seed in range(9):
         draw(np.ones(15), 6, design="systematic", rng=seed)
     assert len(seen) == 9 * 4
-    assert all(0 <= phase < draws.UNIT for phase in seen)
+    assert all(0 <= phase < walks.UNIT for phase in seen)
 
 
 def test_a_block_that_fails_leaves_no_other_waiting():
@@ -267,23 +267,23 @@ def test_a_block_that_fails_leaves_no_other_waiting():
 def test_systematic_starts_make_up_for_rounding():
     """A walk longer or shorter than s units still completes s of them, from every start."""
     rng = np.random.default_rng(22)
-    for excess in (-draws.UNIT // 2, 0, draws.UNIT // 2):
-        length = 5 * draws.UNIT + excess
+    for excess in (-walks.UNIT // 2, 0, walks.UNIT // 2):
+        length = 5 * walks.UNIT + excess
         for phase in _systematic._phases(length, 5, rng, 50):
-            assert 0 <= phase < draws.UNIT
-            assert (int(phase) + length) >> draws.FRACTION == 5
+            assert 0 <= phase < walks.UNIT
+            assert (int(phase) + length) >> walks.FRACTION == 5
 
 
-@pytest.mark.parametrize("excess", [-draws.UNIT // 3, -2, -1, 0, 1, 2, draws.UNIT // 3])
+@pytest.mark.parametrize("excess", [-walks.UNIT // 3, -2, -1, 0, 1, 2, walks.UNIT // 3])
 def test_systematic_starts_are_all_that_complete_the_number(excess):
     class Ends:
         def integers(self, low, high, size):
             return np.array([low, high])
 
-    length = 5 * draws.UNIT + excess
+    length = 5 * walks.UNIT + excess
     low, high = (int(end) for end in _systematic._phases(length, 5, Ends(), 2))
     starts = [low - 1, low, high - 1, high]
-    complete = [0 <= x < draws.UNIT and (x + length) >> draws.FRACTION == 5 for x in starts]
+    complete = [0 <= x < walks.UNIT and (x + length) >> walks.FRACTION == 5 for x in starts]
     assert complete == [False, True, True, False]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import sized_weights
 
 from lth_sketch.inclusion import checked
-from lth_sketch.kernels import draws
+from lth_sketch.kernels import draws, walks
 from lth_sketch.parallel import blockwise
 from lth_sketch.probabilities import inclusion
 from lth_sketch.sampling import draw, mask, masks
@@ -130,8 +130,8 @@ def test_systematic_law_enumerated(case):
     for kept, chance in reference.systematic_sets(pi):
         expected[np.ix_(kept, kept)] += chance
         if chance > EXACT:
-            phase = int((1 - (start + chance / 2)) * draws.UNIT)
-            draws.systematic(p, tau, phase, 0, indices, weights)
+            phase = int((1 - (start + chance / 2)) * walks.UNIT)
+            walks.systematic(p, tau, phase, 0, indices, weights)
             assert weights == pytest.approx(1 / pi[indices], rel=EXACT)
             pairs[np.ix_(indices, indices)] += chance
         start += chance

@@ -10,7 +10,7 @@ from lth_sketch.checkpoints import reading
 from lth_sketch.checkpoints.plans import Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import Tensor
-from lth_sketch.kernels import draws, inclusion, magnitudes
+from lth_sketch.kernels import inclusion, magnitudes, walks
 from lth_sketch.validation import Array, Floats, Integers
 
 ONE = np.float32(1.0).view(np.uint32)
@@ -193,8 +193,8 @@ def lengths(work: Work, task: tuple[tuple[Piece, Any, float], ...]) -> list[tupl
         total = 0
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
             bits, _ = magnitudes_of(work, piece, parts, reserved, used, scratch)
-            low, high = draws.steps(bits.view(np.float32), tau)
-            total += int(low) + (int(high) << draws.HALF)
+            low, high = walks.steps(bits.view(np.float32), tau)
+            total += int(low) + (int(high) << walks.HALF)
         found.append((total, read[0]))
     return found
 

@@ -16,7 +16,7 @@ from lth_sketch.checkpoints.semi_structured import all_zero
 from lth_sketch.checkpoints.solving import Unresolved
 from lth_sketch.checkpoints.writing import Order
 from lth_sketch.inclusion.checked import ALL, check_span
-from lth_sketch.kernels import draws, magnitudes
+from lth_sketch.kernels import magnitudes, walks
 from lth_sketch.validation import Floats, Integers
 
 # Runs tasks, bundles of entries one a piece, and yields the results of each piece in order.
@@ -178,11 +178,11 @@ class _Solution:
         rng = self._rng()
         completed = -1
         while completed != self.s:
-            start = int(rng.integers(draws.UNIT))
-            completed = (start + sum(steps)) >> draws.FRACTION
+            start = int(rng.integers(walks.UNIT))
+            completed = (start + sum(steps)) >> walks.FRACTION
         result = []
         for piece, step in zip(pieces, steps, strict=True):
-            phase = start & (draws.UNIT - 1)
+            phase = start & (walks.UNIT - 1)
             result.append(self.order(piece, "systematic", tau=tau, phase=phase))
             start += step
         return result

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from lth_sketch.checkpoints.looking import Cells
-from lth_sketch.kernels import draws
+from lth_sketch.kernels import walks
 from lth_sketch.pruning import selection
 from lth_sketch.validation import Integers
 
@@ -75,7 +75,7 @@ def threshold(cells: Cells, s: int) -> float:
 def walk(cells: Cells, tau: float) -> int:
     """Return how far the systematic walk goes along these weights, in exact integers."""
     p = cells.bits.view(np.float32).astype(np.float64)
-    steps = np.minimum(p * (draws.WHOLE / tau), draws.WHOLE).astype(np.int64)
+    steps = np.minimum(p * (walks.WHOLE / tau), walks.WHOLE).astype(np.int64)
     return sum(int(n) * int(k) for n, k in zip(cells.counts, steps, strict=True))
 
 

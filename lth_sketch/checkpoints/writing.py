@@ -12,7 +12,7 @@ from lth_sketch.checkpoints.looking import Work, generators, magnitudes_of
 from lth_sketch.checkpoints.plans import NARROW, Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import WIDTHS
-from lth_sketch.kernels import draws, groups, magnitudes
+from lth_sketch.kernels import draws, groups, magnitudes, walks
 from lth_sketch.validation import Array, Floats, Integers
 
 
@@ -227,16 +227,16 @@ def _with_replacement(
 
 
 def _walk(order: Order, p: Array, marks: Array, weights: Array | None, state: _State) -> None:
-    low, high = draws.steps(p, order.tau)
-    end = state.phase + int(low) + (int(high) << draws.HALF)
-    found = end >> draws.FRACTION
+    low, high = walks.steps(p, order.tau)
+    end = state.phase + int(low) + (int(high) << walks.HALF)
+    found = end >> walks.FRACTION
     indices, values = np.empty(found, np.int64), np.empty(found, np.float32)
-    draws.systematic(p, order.tau, state.phase, 0, indices, values)
+    walks.systematic(p, order.tau, state.phase, 0, indices, values)
     marks[:] = False
     magnitudes.spread_marks(indices, marks)
     if weights is not None:
         weights[indices] = values
-    state.phase = end & (draws.UNIT - 1)
+    state.phase = end & (walks.UNIT - 1)
 
 
 def _by_ranks(

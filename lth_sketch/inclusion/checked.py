@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ from lth_sketch.designs import Design
 from lth_sketch.kernels import inclusion
 from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats
+
+T = TypeVar("T")
 
 # Largest weights outside of these bounds are scaled: sums and ranks p_i / v_i must not overflow.
 LARGEST, SMALLEST = 2.0**512, 2.0**-512
@@ -96,92 +98,95 @@ def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
     """
     if s == given.nonzero:
         return ALL
-    blocks = blockwise.spans(len(given.p))
-    rests = np.empty(len(blocks))
-    counts = np.empty(len(blocks), np.int64)
-
-    def cap(part: range) -> None:
-        for b in part:
-            rests[b], counts[b] = inclusion.capped(given.p[blocks[b]], tau)
-
-    def everywhere(work: Callable[[range], None]) -> None:
-        if len(blocks) == 1:
-            work(range(1))
-        else:
-            blockwise.share(work, len(blocks), threads)
-
+    sums = _Sums(given.p, threads)
     tau = given.total / s
     known = 0
     while given.largest >= tau:
-        everywhere(cap)
-        count = int(counts.sum())
+        rest, count = sums.capped(tau)
         # Rounding may cap all s, when the rest is nothing beside them.
         if count <= known or count >= s:
             break
         known = count
-        tau = float(rests.sum()) / (s - count)
-    tau = _exact(given, s, tau, blocks, everywhere)
+        tau = rest / (s - count)
+    tau = _exact(given, s, tau, sums)
     check_span(tau, s)
     return tau
 
 
-def _exact(
-    given: CheckedWeights,
-    s: float,
-    level: float,
-    blocks: list[slice],
-    everywhere: Callable[[Callable[[range], None]], None],
-) -> float:
+class _Sums:
+    """What passes over the weights add up: on threads, or in a single call for a single block."""
+
+    def __init__(self, p: Array, threads: int) -> None:
+        self.blocks = (
+            [p[part] for part in blockwise.spans(len(p))] if len(p) > blockwise.BLOCK else [p]
+        )
+        self.threads = threads
+
+    def _each(self, look: Callable[[Array], T]) -> list[T]:
+        blocks = self.blocks
+        if len(blocks) == 1:
+            return [look(blocks[0])]
+        found: list[T] = [None] * len(blocks)  # type: ignore[list-item]
+
+        def part(places: range) -> None:
+            for b in places:
+                found[b] = look(blocks[b])
+
+        blockwise.share(part, len(blocks), self.threads)
+        return found
+
+    def capped(self, level: float) -> tuple[float, int]:
+        """Return the sum of the weights below a level, and how many are not below."""
+        parts = self._each(lambda block: inclusion.capped(block, level))
+        if len(parts) == 1:
+            return parts[0]
+        rests, counts = np.array(parts).T
+        return float(rests.sum()), int(counts.sum())
+
+    def exact(self, level: float, largest: float) -> tuple[int, list[tuple[int, int]]]:
+        """Return how many weights are not below, and ratios that add up to the sum of the rest."""
+        # Of the weights that are added up, none is above the largest.
+        exponent = math.frexp(min(level, largest))[1]
+
+        def look(block: Array) -> tuple[int, list[tuple[int, int]]]:
+            count, *parts, rough = inclusion.exact(block, level, exponent)
+            if rough > 0.0:
+                return count, [_of_any_sizes(block, level).as_integer_ratio()]
+            return count, [part.as_integer_ratio() for part in parts]
+
+        found = self._each(look)
+        if len(found) == 1:
+            return found[0]
+        return sum(count for count, _ in found), [x for _, parts in found for x in parts]
+
+    def reached(self, level: float) -> int:
+        """Return how many weights are not below a level."""
+        return sum(self._each(lambda block: inclusion.reached(block, level)))
+
+
+def _exact(given: CheckedWeights, s: float, level: float, sums: _Sums) -> float:
     """Return the exact threshold, rounded once, from a level near it."""
-    counts = np.empty(len(blocks), np.int64)
-    parts = np.empty((len(blocks), 4))
-
-    def add(part: range) -> None:
-        for b in part:
-            counts[b] = inclusion.exact(given.p[blocks[b]], level, grids, parts[b])
-
-    def count(part: range) -> None:
-        for b in part:
-            counts[b] = inclusion.reached(given.p[blocks[b]], level)
-
     # Ratios of integers, for Python divides them with one rounding, and fractions are slow.
     size, unit = float(s).as_integer_ratio()
     while True:
-        # Of the weights that are added up, none is above the largest.
-        grids = _grids(min(level, given.largest))
-        everywhere(add)
-        capped = int(counts.sum())
+        capped, ratios = sums.exact(level, given.largest)
         if capped >= s:
-            level = np.inf
+            level = math.inf
             continue
-        rough = parts[:, 3] > 0
-        ratios = [x.as_integer_ratio() for x in parts[~rough, :3].ravel().tolist()]
-        if rough.any():
-            ratios += [
-                _of_any_sizes(given.p[blocks[b]], level).as_integer_ratio()
-                for b in np.flatnonzero(rough)
-            ]
         # Denominators are powers of two: the largest is common to all.
-        common = max(below for _, below in ratios)
-        above = sum(part * (common // below) for part, below in ratios) * unit
+        common = max([below for _, below in ratios])
+        above = sum([part * (common // below) for part, below in ratios]) * unit
         below = common * (size - capped * unit)
         tau = above / below
         level = tau
         numerator, denominator = tau.as_integer_ratio()
         if numerator * below < above * denominator:
             # The smallest number that is not below the exact threshold.
-            level = float(np.nextafter(tau, np.inf))
+            level = math.nextafter(tau, math.inf)
         if given.largest < level and capped == 0:
             return tau
-        everywhere(count)
-        if int(counts.sum()) == capped:
+        if sums.reached(level) == capped:
             return tau
-
-
-def _grids(top: float) -> Floats:
-    """Return the grids of `inclusion.exact` for weights up to `top`."""
-    k = math.frexp(top)[1] + 17
-    return np.array([math.ldexp(1.5, k), math.ldexp(1.5, k - 36), math.ldexp(1.5, k - 72)])
 
 
 def _of_any_sizes(p: Array, tau: float) -> Fraction:
@@ -215,12 +220,11 @@ def check_span(smallest: float, s: float) -> None:
 def _passed(p: Array, threads: int) -> CheckedWeights:
     bits = p.view(np.uint32 if p.dtype.itemsize == 4 else np.uint64)
     if len(p) <= blockwise.BLOCK:
-        mass, bit, live = inclusion.survey(p, bits)
-        highest = float(np.array(bit, bits.dtype).view(p.dtype))
-        return CheckedWeights(p, np.array([mass]), float(mass), highest, int(live))
+        mass, highest, live = inclusion.survey(p, bits)
+        return CheckedWeights(p, np.array([mass]), mass, highest, live)
     blocks = blockwise.spans(len(p))
     sums = np.empty(len(blocks))
-    largest = np.empty(len(blocks), bits.dtype)
+    largest = np.empty(len(blocks), p.dtype)
     nonzero = np.empty(len(blocks), np.int64)
 
     def look(part: range) -> None:
@@ -228,5 +232,6 @@ def _passed(p: Array, threads: int) -> CheckedWeights:
             sums[b], largest[b], nonzero[b] = inclusion.survey(p[blocks[b]], bits[blocks[b]])
 
     blockwise.share(look, len(blocks), threads)
-    top = float(largest.max(keepdims=True).view(p.dtype)[0])
+    # By bit patterns again: what is no number, or has a sign, comes after all that are sound.
+    top = float(largest[largest.view(bits.dtype).argmax()])
     return CheckedWeights(p, sums, math.fsum(sums), top, int(nonzero.sum()))

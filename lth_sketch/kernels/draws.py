@@ -6,16 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lth_sketch.kernels._jit import compiled, reduction
+from lth_sketch.kernels._jit import compiled
 from lth_sketch.validation import Array, Floats, Integers, Unsigned
 
-# Fractions of a unit of the systematic walk are integers up to 2^FRACTION: their sums are exact,
-# in any order, and a unit is completed where a sum flips the bit above them.
-FRACTION = 62
-UNIT = 1 << FRACTION
-HALF = FRACTION // 2
-LOW = (1 << HALF) - 1
-WHOLE = float(UNIT)
 # Ranks are binned by exponent and four bits of the mantissa.
 SHIFT = 48
 BINS = 1 << (63 - SHIFT)
@@ -179,6 +172,55 @@ def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scr
 
 
 @compiled
+def few(
+    p: Array, mass: float, draws: Floats, rest: float, indices: Integers, weights: Array
+) -> int:
+    """Draw as `multinomial` does, where a single walk over p is short; return how many are kept.
+
+    Parameters
+    ----------
+    p : (d,)
+        Weights, not all zero.
+    mass : float
+        Their sum.
+    draws : (s,)
+        Exponential spacings of the uniforms; taken for scratch.
+    rest : float
+        The spacing beyond the last.
+    indices, weights : (s,)
+        Written from the start: the distinct entries, ascending, and ``count mass / (s p)``.
+    """
+    s = len(draws)
+    total = 0.0
+    for k in range(s):
+        total += draws[k]
+        draws[k] = total
+    scale = 1.0 / (total + rest)
+    # As in `multinomial`, an entry that does not move the sum is never drawn.
+    end = len(p) - 1
+    while p[end] <= mass * 2.0**-53:
+        end -= 1
+    share = mass / s
+    i = 0
+    reached = np.float64(p[0])
+    kept = 0
+    k = 0
+    while k < s:
+        target = draws[k] * scale * mass
+        while i < end and reached <= target:
+            i += 1
+            reached += np.float64(p[i])
+        first = k
+        k += 1
+        while k < s and (i == end or draws[k] * scale * mass < reached):
+            k += 1
+        indices[kept] = i
+        weights[kept] = float(k - first) * share / np.float64(p[i])
+        kept += 1
+    return kept
+
+
+@compiled
 def binomials(
     p: Array,
     draws: int,
@@ -283,6 +325,21 @@ def inverted(p: Array, tau: float, indices: Integers, weights: Array) -> None:
 
 
 @compiled
+def reaching(p: Array, uniforms: Floats, tau: float, indices: Integers, weights: Array) -> int:
+    """List the entries whose rank ``p / (1 - v)`` reaches `tau`, with `inverted` weights.
+
+    Returns their number; all arrays are (d,).
+    """
+    kept = 0
+    for i in range(len(p)):
+        # Written always, and over again until it is kept: no branch to be predicted.
+        indices[kept] = i
+        kept += int(np.float64(p[i]) / (1.0 - uniforms[i]) >= tau)
+    inverted(p, tau, indices[:kept], weights[:kept])
+    return kept
+
+
+@compiled
 def listed_rows(
     p: Array, keep: Array, taus: Floats, starts: Integers, indices: Integers, weights: Array
 ) -> None:
@@ -291,74 +348,6 @@ def listed_rows(
         low, high = starts[t], starts[t + 1]
         listed(keep[t], 0, indices[low:high])
         inverted(p, taus[t], indices[low:high], weights[low:high])
-
-
-@reduction
-def steps(p: Array, tau: float) -> tuple[int, int]:
-    """Return the sum of the fractions ``min(1, p_i / tau)``: units are high * 2^HALF + low.
-
-    It is the sum of the very integers that `systematic` adds.
-    """
-    scale = WHOLE / tau
-    half = len(p) // 2
-    # Two streams at a time: memory is fetched ahead of both.
-    front, back = p[:half], p[half:]
-    last = int(min(np.float64(p[-1]) * scale, WHOLE)) if len(p) % 2 else 0
-    low = last & LOW
-    high = last >> HALF
-    for i in range(half):
-        a = int(min(np.float64(front[i]) * scale, WHOLE))
-        b = int(min(np.float64(back[i]) * scale, WHOLE))
-        low += (a & LOW) + (b & LOW)
-        high += (a >> HALF) + (b >> HALF)
-    return low, high
-
-
-@compiled
-def systematic(
-    p: Array, tau: float, phase: int, first: int, indices: Integers, weights: Array
-) -> None:
-    """Walk along the weights in steps of ``p_i / tau``; keep an entry where a unit is completed.
-
-    Entries at the cap (``p_i >= tau``) step a whole unit: they are kept, and the phase stays.
-
-    Parameters
-    ----------
-    p : (d,)
-        Weights.
-    tau : float
-        Weights over inclusion probabilities, below the cap; UNIT / tau is finite.
-    phase : int
-        Fraction of a unit completed before the first weight, in [0, UNIT).
-    first : int
-        Index of the first weight.
-    indices, weights : (n,)
-        Output, of the exact length: the entries kept, and ``max(1, tau / p_i)``.
-    """
-    scale = WHOLE / tau
-    i = NONE
-    found = NONE
-    end = np.uint64(len(indices))
-    while found < end:
-        before = phase
-        phase += int(min(np.float64(p[i]) * scale, WHOLE))
-        # Written always, and over again until a unit is completed: no branch to be predicted.
-        indices[found] = first + np.int64(i)
-        weights[found] = p[i]
-        found += np.uint64(((phase ^ before) >> FRACTION) & 1)
-        i += ONE
-    for k in range(len(weights)):
-        weights[k] = max(1.0, tau / np.float64(weights[k]))
-
-
-@compiled
-def systematic_rows(
-    p: Array, tau: float, phases: Integers, starts: Integers, indices: Integers, weights: Array
-) -> None:
-    """Draw once from each of the phases; draw t is written from ``starts[t]`` on."""
-    for t in range(len(phases)):
-        low, high = starts[t], starts[t + 1]
-        systematic(p, tau, int(phases[t]), 0, indices[low:high], weights[low:high])
 
 
 @compiled

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lth_sketch.kernels._jit import compiled, reduction
@@ -12,8 +14,8 @@ LANES = 64
 
 
 @compiled
-def survey(p: Array, bits: Array) -> tuple[float, int, int]:
-    """Return the sum of `p`, its largest bit pattern, and its number of nonzero entries.
+def survey(p: Array, bits: Array) -> tuple[float, float, int]:
+    """Return the sum of `p`, its entry of the largest bit pattern, and how many are not zero.
 
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
     infinities, NaN and anything with a sign come after all of these, so one maximum is the check.
@@ -38,8 +40,11 @@ def survey(p: Array, bits: Array) -> tuple[float, int, int]:
         sums[i - whole] += np.float64(p[i])
     total = 0.0
     for k in range(LANES):
-        total += sums[k]
-    return total, largest, nonzero
+        # Python's own numbers grow to infinity without a word.
+        total += float(sums[k])
+    last = np.empty(1, bits.dtype)
+    last[0] = largest
+    return total, float(last.view(p.dtype)[0]), nonzero
 
 
 @reduction
@@ -66,8 +71,8 @@ def reached(p: Array, tau: float) -> int:
 
 
 @compiled
-def exact(p: Array, tau: float, grids: Floats, out: Floats) -> int:
-    """Write the sum of the entries below `tau` in exact parts; return how many are not below.
+def exact(p: Array, tau: float, exponent: int) -> tuple[int, float, float, float, float]:
+    """Return how many entries are not below `tau`, and the sum of the others in exact parts.
 
     Parameters
     ----------
@@ -75,15 +80,24 @@ def exact(p: Array, tau: float, grids: Floats, out: Floats) -> int:
         Weights >= 0, at most 2^17 of them.
     tau : float
         A weight is left out if it is not below.
-    grids : (3,)
-        ``1.5 * 2^k``, descending: adding and subtracting one rounds to a multiple of 2^(k - 52).
-        The first has k = e + 17 where the entries added are at most 2^e, each of the others a k
-        less by 36. Then no sum of multiples is rounded, in any order.
-    out : (4,)
-        Sums of the multiples of each grid; then the sum of the sizes of what is left, zero unless
-        entries need finer grids: then the parts before are exact, but not all.
+    exponent : int
+        The entries added are at most 2^exponent.
+
+    Returns
+    -------
+    count : int
+        Number of entries that are not below.
+    first, second, third : float
+        Sums of multiples of three grids, each finer than the last.
+    left : float
+        The sum of the sizes of what is left, zero unless entries need finer grids: then the parts
+        before are exact, but not all.
     """
-    first, second, third = grids
+    # Adding and subtracting 1.5 * 2^k rounds to a multiple of 2^(k - 52). With these k no sum of
+    # multiples is rounded, in any order.
+    first = math.ldexp(1.5, exponent + 17)
+    second = math.ldexp(1.5, exponent - 19)
+    third = math.ldexp(1.5, exponent - 55)
     sums = np.zeros((4, LANES))
     a, b, c, left = sums[0], sums[1], sums[2], sums[3]
     whole = len(p) - len(p) % LANES
@@ -108,16 +122,16 @@ def exact(p: Array, tau: float, grids: Floats, out: Floats) -> int:
         below = value < tau
         count += int(not below)
         x = value if below else 0.0
-        for g in range(3):
-            multiple = (x + grids[g]) - grids[g]
-            sums[g, 0] += multiple
-            x -= multiple
-        left[0] += abs(x)
-    for g in range(4):
-        out[g] = 0.0
-        for k in range(LANES):
-            out[g] += sums[g, k]
-    return count
+        multiple = (x + first) - first
+        a[0] += multiple
+        x -= multiple
+        multiple = (x + second) - second
+        b[0] += multiple
+        x -= multiple
+        multiple = (x + third) - third
+        c[0] += multiple
+        left[0] += abs(x - multiple)
+    return count, a.sum(), b.sum(), c.sum(), left.sum()
 
 
 @compiled

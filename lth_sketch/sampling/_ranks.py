@@ -16,6 +16,9 @@ from lth_sketch.parallel import blockwise
 from lth_sketch.sampling._rows import Output, Rows, rewound, streams
 from lth_sketch.validation import Array, Floats, Integers
 
+# Weights up to which one loop is the quicker, beyond them numpy's several.
+FEW = 1 << 11
+
 
 def _drawn_ranks(p: Array, rng: np.random.Generator, out: Floats) -> Floats:
     """Write ``p_i / v_i``, v uniform on (0, 1], into `out`, (d,) or rows of it."""
@@ -73,6 +76,10 @@ def poisson(
 ) -> tuple[Integers, Array]:
     p = given.p
     tau = checked.threshold(given, s, threads)
+    if len(given.sums) == 1 and len(p) <= FEW:
+        indices, weights = np.empty(len(p), np.int64), np.empty(len(p), p.dtype)
+        count = draws.reaching(p, rng.random(len(p)), tau, indices, weights)
+        return indices[:count].copy(), weights[:count].copy()
     if len(given.sums) == 1:
         return _kept(given, tau, _drawn_ranks(p, rng, np.empty(len(p))) >= tau)
     blocks = blockwise.spans(len(p))

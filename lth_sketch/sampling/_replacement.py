@@ -13,7 +13,7 @@ from lth_sketch.sampling._rows import Output, Rows, streams
 from lth_sketch.validation import Array, Integers
 
 _NO_INDICES = np.empty(0, np.int64)
-# Weights up to which numpy's own loops are the quicker, for up to a batch of draws.
+# Weights up to which one walk past all of them is the quicker, for up to a batch of draws.
 FEW = 1 << 14
 # Draws for each weight beyond which each weight's count is drawn, not each draw.
 MANY = 32
@@ -50,32 +50,11 @@ def multinomial(
 
 
 def _few(given: CheckedWeights, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:
-    """Draw as `draws.multinomial` does, one batch from one block, by numpy's loops."""
-    p, mass = given.p, given.total
-    targets = rng.standard_exponential(s).cumsum()
-    targets *= 1.0 / (targets[-1] + rng.standard_gamma(1.0))
-    targets *= mass
-    # A uniform beyond the last running sum goes to the last entry that moves the sum.
-    end = len(p) - 1
-    if p[end] <= mass * 2.0**-53:
-        end = int(np.flatnonzero(p > mass * 2.0**-53)[-1])
-    found = p.cumsum(dtype=np.float64).searchsorted(targets, "right")
-    if found[-1] > end:
-        np.minimum(found, end, out=found)
-    new = np.empty(s, bool)
-    new[0] = True
-    np.not_equal(found[1:], found[:-1], out=new[1:])
-    first = new.nonzero()[0]
-    indices = found[first]
-    counts = np.empty(len(first))
-    np.subtract(first[1:], first[:-1], out=counts[:-1])
-    counts[-1] = s - first[-1]
-    counts *= mass / s
-    if p.dtype == np.float64:
-        counts /= p[indices]
-        return indices, counts
-    with np.errstate(over="ignore"):
-        return indices, (counts / p[indices].astype(np.float64)).astype(p.dtype)
+    """Draw as `draws.multinomial` does, one batch from one block; a Generator costs less here."""
+    indices, weights = np.empty(s, np.int64), np.empty(s, given.p.dtype)
+    spacings = rng.standard_exponential(s)
+    kept = draws.few(given.p, given.total, spacings, rng.standard_gamma(1.0), indices, weights)
+    return indices[:kept], weights[:kept]
 
 
 def _drawn(p: Array, mass: float, s: int, rng: np.random.Generator, scratch: draws.Merge) -> int:

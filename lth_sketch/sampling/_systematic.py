@@ -8,7 +8,7 @@ import numpy as np
 
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
-from lth_sketch.kernels import draws
+from lth_sketch.kernels import walks
 from lth_sketch.parallel import blockwise
 from lth_sketch.sampling import _ranks
 from lth_sketch.sampling._rows import Output, Rows
@@ -36,27 +36,24 @@ def systematic(
         # Exact integers: blocks agree on where the walk stands, and so on every index.
         stretch = place(_length(block, level))
         low, high = start + stretch.start, start + stretch.stop
-        kept = slice(low >> draws.FRACTION, high >> draws.FRACTION)
-        phase = low & (draws.UNIT - 1)
-        draws.systematic(block, level, phase, blocks[b].start, indices[kept], weights[kept])
+        kept = slice(low >> walks.FRACTION, high >> walks.FRACTION)
+        phase = low & (walks.UNIT - 1)
+        walks.systematic(block, level, phase, blocks[b].start, indices[kept], weights[kept])
 
     # The whole walk is s units up to rounding: about 1 start in 10^9 completes another number.
     completed = -1
     while completed != s:
-        start = int(rng.integers(draws.UNIT))
-        completed = (start + blockwise.chain(walk, len(blocks), threads)) >> draws.FRACTION
+        start = int(rng.integers(walks.UNIT))
+        completed = (start + blockwise.chain(walk, len(blocks), threads)) >> walks.FRACTION
     return indices, weights
 
 
 def _alone(p: Array, tau: float, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:
     """Walk over a single block."""
     block, level = _lifted(p, tau)
-    length = _length(block, level)
-    start = int(rng.integers(draws.UNIT))
-    while (start + length) >> draws.FRACTION != s:
-        start = int(rng.integers(draws.UNIT))
     indices, weights = np.empty(s, np.int64), np.empty(s, p.dtype)
-    draws.systematic(block, level, start, 0, indices, weights)
+    while not walks.completed(block, level, int(rng.integers(walks.UNIT)), indices, weights):
+        pass
     return indices, weights
 
 
@@ -66,8 +63,8 @@ def _lifted(p: Array, tau: float) -> tuple[Array, float]:
 
 
 def _length(p: Array, tau: float) -> int:
-    low, high = draws.steps(*_lifted(p, tau))
-    return int(low) + (int(high) << draws.HALF)
+    low, high = walks.steps(*_lifted(p, tau))
+    return int(low) + (int(high) << walks.HALF)
 
 
 def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> Integers:
@@ -76,8 +73,8 @@ def _phases(length: int, wanted: int, rng: np.random.Generator, size: int) -> In
     `length` is ``wanted * UNIT`` up to rounding; starts that would complete another number, about
     1 in 10^9, are left out.
     """
-    excess = length - wanted * draws.UNIT
-    low, high = max(0, -excess), min(draws.UNIT, draws.UNIT - excess)
+    excess = length - wanted * walks.UNIT
+    low, high = max(0, -excess), min(walks.UNIT, walks.UNIT - excess)
     return rng.integers(low, high, size=size)
 
 
@@ -89,6 +86,6 @@ def systematic_rows(given: CheckedWeights, s: int, threads: int) -> Rows:
 
     def rows(rng: np.random.Generator, counts: Integers, output: Output | None) -> None:
         assert output is not None
-        draws.systematic_rows(*block, _phases(length, s, rng, len(counts)), *output)
+        walks.systematic_rows(*block, _phases(length, s, rng, len(counts)), *output)
 
     return rows
