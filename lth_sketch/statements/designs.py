@@ -11,9 +11,9 @@ from lth_sketch.statements.case import Case
 from lth_sketch.statements.sketching import (
     COMMON,
     FIXED_SIZE,
-    KURTOSIS,
     SKETCHES,
     design_mean,
+    simulated_mean,
 )
 from lth_sketch.statements.statement import Assumption, Statement
 from lth_sketch.tolerances import ROUNDING
@@ -33,7 +33,7 @@ def _grouped_mean(case: Case, risk: float) -> Interval:
     masks = sampling.grouped(np.tile(case.p, MASKS), PATTERN, rng=case.rng(5))
     gaps = masks.reshape(MASKS, -1) - 1.0
     errors = np.square(gaps @ product.unit_factor).sum(axis=1) * product.total**2
-    return intervals.mean(errors, risk, kurtosis=KURTOSIS)
+    return simulated_mean(case, errors, risk)
 
 
 def _triangle(case: Case) -> Product:
@@ -56,7 +56,7 @@ def _entries_mean(case: Case, risk: float) -> Interval:
             kept.append(masks.reshape(ROWS, *M.shape) * M)
         gaps = np.einsum("tji,ti->tj", *kept) - AB
         found.append(np.square(gaps).sum(axis=1))
-    return intervals.mean(np.concatenate(found), risk, kurtosis=KURTOSIS)
+    return simulated_mean(case, np.concatenate(found), risk)
 
 
 def _sketched_mean(case: Case, risk: float, signs: int, corrected: bool) -> Interval:
@@ -79,7 +79,7 @@ def _sketched_mean(case: Case, risk: float, signs: int, corrected: bool) -> Inte
             right *= (np.linalg.norm(B) / np.linalg.norm(right, axis=1))[:, None]
         gaps = np.einsum("tjs,ts->tj", left, right) - product.value
         found.append(np.square(gaps).sum(axis=1))
-    return intervals.mean(np.concatenate(found), risk, kurtosis=KURTOSIS)
+    return simulated_mean(case, np.concatenate(found), risk)
 
 
 def _signs_mean(case: Case, risk: float) -> Interval:
@@ -107,6 +107,13 @@ def _directions(case: Case, risk: float) -> Interval:
 
 DIVISIBLE = Assumption(
     "M divides the number of features", lambda case: case.product.d % PATTERN[1] == 0
+)
+ENTRIES = Assumption(
+    "both factors have as many nonzero entries as are kept of them",
+    lambda case: (
+        case.s * _triangle(case).q <= int(np.count_nonzero(_triangle(case).A))
+        and case.s <= int(np.count_nonzero(case.product.B))
+    ),
 )
 
 DESIGNS = (
@@ -167,6 +174,7 @@ DESIGNS = (
         lambda case: float(moments.elementwise(_triangle(case), case.s)),
         _entries_mean,
         ("thumbnail",),
+        (ENTRIES,),
         design="elementwise",
         figure="sketches",
     ),

@@ -7,8 +7,8 @@ import numpy as np
 from lth_sketch import bounds, intervals, moments, probabilities, regression, sampling
 from lth_sketch.intervals import Interval
 from lth_sketch.statements.case import MANY, Case
-from lth_sketch.statements.statement import Statement
-from lth_sketch.tolerances import QUADRATURE
+from lth_sketch.statements.statement import Assumption, Statement
+from lth_sketch.tolerances import QUADRATURE, ROUNDING
 from lth_sketch.validation import Floats
 
 # Initializations for the tail of E2, and how far above the median that tail begins.
@@ -76,7 +76,11 @@ def _retraining(case: Case) -> tuple[float, float]:
         fit = X @ regression.ridge(X, y, penalty=lam, mask=np.sqrt(mask))
         limit = float(bounds.retrained(eps, X, y, penalty=lam))
         pairs.append((limit, float(np.linalg.norm(fit - dense))))
-    return min(pairs, key=lambda pair: pair[0] / pair[1])
+    return max(pairs, key=lambda pair: pair[1] / pair[0] if pair[0] else 0.0)
+
+
+def _retrained(case: Case, risk: float) -> Interval:
+    return intervals.exact(_retraining(case)[1], ROUNDING * float(np.linalg.norm(case.target)))
 
 
 def _dependent(case: Case) -> tuple[Floats, Floats]:
@@ -102,6 +106,9 @@ def _along_the_path(case: Case, risk: float) -> Interval:
     return intervals.exact(found, QUADRATURE * found)
 
 
+# The draw of one feature is certain, whatever the weights.
+SEVERAL = Assumption("there are two features or more", lambda case: case.product.d > 1)
+
 END_OF_TRAINING = (
     Statement(
         "E1",
@@ -119,6 +126,7 @@ END_OF_TRAINING = (
         lambda case: _far_above_the_median(case, 0.5, 1e-9).high,
         lambda case, risk: _far_above_the_median(case, 0.0, risk),
         ("thumbnail",),
+        (SEVERAL,),
         figure="heavy_tail",
     ),
     Statement(
@@ -136,7 +144,7 @@ END_OF_TRAINING = (
         "training under the mask changes the fit by at most eps / (1 - eps) sqrt(lam y^T K^-1 y)",
         "bound",
         lambda case: _retraining(case)[0],
-        lambda case, risk: intervals.exact(_retraining(case)[1]),
+        _retrained,
         ("thumbnail",),
         trivial=lambda case: float(np.linalg.norm(case.target)),
         figure="retrained",

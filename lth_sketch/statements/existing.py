@@ -7,6 +7,7 @@ import numpy as np
 from lth_sketch import intervals, probabilities, sampling
 from lth_sketch.intervals import GAUSSIAN_KURTOSIS, Interval
 from lth_sketch.statements.case import Case
+from lth_sketch.statements.sketching import FIXED_SIZE
 from lth_sketch.statements.statement import Statement
 
 # Sign patterns.
@@ -34,6 +35,7 @@ EXISTING = (
         lambda case: 0.0,
         _draw_minus_top,
         ("thumbnail",),
+        (FIXED_SIZE,),
         figure="top_or_random",
     ),
 )

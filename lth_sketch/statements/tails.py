@@ -12,7 +12,7 @@ from lth_sketch import bounds, intervals, montecarlo, probabilities, sampling
 from lth_sketch.intervals import Interval
 from lth_sketch.statements.case import MANY, Case
 from lth_sketch.statements.sketching import FIXED_SIZE
-from lth_sketch.statements.statement import Measure, Statement, Value
+from lth_sketch.statements.statement import Assumption, Measure, Statement, Value
 from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats
 
@@ -20,6 +20,8 @@ from lth_sketch.validation import Floats
 WIDE = 1024
 # Masks whose kernel is decomposed for B5.
 KERNELS = 4000
+# Risk that a simulated limit lies below its quantile.
+LIMIT_RISK = 1e-9
 PRODUCTS = ("initial", "data_free", "coherent", "kernel", "single")
 
 
@@ -86,13 +88,19 @@ def _frobenius(case: Case) -> float:
     return float(bounds.frobenius(case.product, MANY, beta))
 
 
+SIMULATED = Assumption(
+    f"trials are enough for a limit at risk {LIMIT_RISK:g}",
+    lambda case: (1.0 - case.delta / 2) ** case.trials <= LIMIT_RISK,
+)
+
+
 def _simulated_limit(case: Case) -> float:
     limit = montecarlo.quantile_limit(
         case.product,
         case.p,
         case.s,
         case.delta / 2,
-        risk=1e-9,
+        risk=LIMIT_RISK,
         trials=case.trials,
         design="priority",
         rng=case.rng(4),
@@ -217,6 +225,7 @@ TAILS = (
         _simulated_limit,
         _design_quantile("priority"),
         ("initial", "coherent"),
+        (FIXED_SIZE, SIMULATED),
         trivial=empty_mask,
         figure="sharpness",
     ),
