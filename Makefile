@@ -30,13 +30,13 @@ types: $(VENV)/.test
 
 # Two processes share the processors: one BLAS thread each, or they wait for one another.
 unit: $(VENV)/.test
-	OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2
+	OPENBLAS_NUM_THREADS=1 $(RUN) -m pytest -q -n 2 --dist worksteal
 
 # Coverage is measured with the JIT off: compiled lines leave no trace.
 coverage: $(VENV)/.test
 	$(BIN)/coverage erase
 	OPENBLAS_NUM_THREADS=1 NUMBA_DISABLE_JIT=1 \
-	  $(BIN)/coverage run -m pytest -q -n 2 -m "not large" tests lth_sketch
+	  $(BIN)/coverage run -m pytest -q -n 2 --dist worksteal -m "not large" tests lth_sketch
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

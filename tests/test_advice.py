@@ -52,18 +52,18 @@ def test_probabilities_are_those_of_the_library(kind, density):
         assert total == pytest.approx(int(density * 1900 + 0.5), rel=1e-3)
 
 
-def test_expected_fractions_agree_with_drawn_masks():
+def test_expected_fractions_agree_with_drawn_masks(size):
     scores = layers()
     found = advice.advise(scores, 0.1)
     rng = np.random.default_rng(1)
     drawn = {"multinomial": [], "poisson": [], "systematic": []}
     for design, counts in drawn.items():
-        for _ in range(200):
+        for _ in range(size(200, 40)):
             masks = named.select(scores, 0.1, design=design, rng=rng)
             counts.append([mask.mean() for mask in masks.values()])
         expected = [layer.kept[design] for layer in found.layers]
         # Six standard deviations of a mean.
-        spread = 6 * np.std(counts, axis=0) / np.sqrt(200) + 1e-3
+        spread = 6 * np.std(counts, axis=0) / np.sqrt(len(counts)) + 1e-3
         assert (abs(np.mean(counts, axis=0) - expected) < spread).all(), design
 
 

@@ -72,7 +72,7 @@ def exact_laws(design, number):
 @pytest.mark.parametrize("design", DESIGNS)
 def test_exact_tails_of_every_order(design, size):
     """No law of hundreds exceeds its bound more often than it may, at any risk."""
-    found, laws = exact_laws(design, size(240, 40))
+    found, laws = exact_laws(design, size(240, 20))
     before = np.full(len(laws), np.inf)
     for delta in RISKS:
         for order in ORDERS:

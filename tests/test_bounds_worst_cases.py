@@ -81,7 +81,7 @@ def test_no_draw_without_data_beats_minimax(norm, size):
     """A numerical optimiser over the simplex finds the minimax value, and nothing below it."""
     rng = np.random.default_rng(5)
     largest = NORMS[norm][0]
-    for case in range(size(300, 90)):
+    for case in range(size(150, 60)):
         d = 2 + case % 3
         # Weights that are alike, uneven and very uneven.
         w = rng.standard_normal(d) * rng.exponential(size=d) ** (case // 3 % 3)

@@ -93,7 +93,7 @@ def test_a_process_that_dies_costs_its_own_tasks(tmp_path):
         list(spread(always, range(2), pool))
 
 
-def test_what_is_no_executor_is_refused():
+def test_what_is_no_executor_is_refused(monkeypatch):
     class Engine:
         def get_executor(self):
             """As dask's client."""
@@ -102,6 +102,7 @@ def test_what_is_no_executor_is_refused():
         with pytest.raises(TypeError, match="executor must be") as caught:
             next(spread(square, [1], given))
         assert text in str(caught.value)
+    monkeypatch.setattr(executors, "PATIENCE", 0.5)
     with (
         pytest.raises(OSError, match="no scheduler answers"),
         executors.connected("tcp://127.0.0.1:9"),
@@ -130,9 +131,9 @@ def test_rows_on_a_cluster_are_those_of_threads(client):
         scale.rows(x, executor=client.get_executor())
 
 
-def test_of_many_chunks_the_first_fault_is_named():
-    X = np.zeros((17_200, 2))
-    X[17, 1] = X[17_123, 0] = np.nan
+def test_of_many_chunks_the_first_fault_is_named(size):
+    X = np.zeros((size(17_200, 1_800), 2))
+    X[17, 1] = X[size(17_123, 1_723), 0] = np.nan
     blocks = iter([X[i : i + 1] for i in range(len(X))])
     with pytest.raises(ValueError, match=r"X\[17, 1\] = nan"):
         scale.norms(blocks, n_jobs=2)

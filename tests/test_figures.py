@@ -58,6 +58,7 @@ def table():
     return initialization_error.compute(data, sizes, np.random.default_rng(0))
 
 
+@pytest.mark.large
 def test_every_bound_is_above_the_quantile():
     """B9 with six moments is never above B7 nor B9 with four; only A1 may be below 1."""
     data = datasets.load("digits", subset=200)
@@ -182,12 +183,14 @@ def test_fonts_are_embedded_and_no_date_is_written(made):
     assert b"CreationDate" not in content
 
 
+@pytest.mark.large
 def test_same_seed_same_files(made, tmp_path):
     run(tmp_path)
     for path in made.iterdir():
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
 
 
+@pytest.mark.large
 def test_another_seed_other_numbers(made):
     first = manifest(made)
     for script, item in zip(gallery.SCRIPTS, first, strict=True):

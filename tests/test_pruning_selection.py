@@ -203,9 +203,9 @@ def test_emptied_where_layers_do_not_compete():
 
 @pytest.mark.parametrize("design", DRAWN)
 @pytest.mark.parametrize(("scope", "floor"), [("global", 0), ("global", 1), ("layer", 0)])
-def test_draws_are_unbiased_and_keep_k(design, scope, floor):
+def test_draws_are_unbiased_and_keep_k(design, scope, floor, size):
     scores = [np.array([4.0, 1.0, 2.0]), np.array([[0.5, 0.3], [1.2, 2.0]])]
-    rng, trials = np.random.default_rng(0), 2000
+    rng, trials = np.random.default_rng(0), size(2000, 500)
     options = {"design": design, "scope": scope, "floor": floor, "binary": False, "rng": rng}
     masks = np.array([flat(pruning.select(scores, 4 / 7, **options)) for _ in range(trials)])
     errors = masks.std(axis=0) / np.sqrt(trials)

@@ -33,6 +33,7 @@ def project(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.large
 def test_the_first_example(capsys):
     names: dict[str, object] = {}
     exec(compile(FIRST, "README.md", "exec"), names)

@@ -403,10 +403,10 @@ def test_e4_training_under_the_mask(case, exponent, data):
 @pytest.mark.large
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 def test_predictions_on_images_are_those_of_lstsq(name):
-    images = datasets.load(name)
+    images = datasets.load(name, subset=10_000)
     y = np.eye(10)[images.y]
     problem = Problem(images.X, y)
-    assert problem.rank == {"mnist": 712, "fashion_mnist": 784}[name]
+    assert problem.rank == np.linalg.matrix_rank(images.X)
     rng = np.random.default_rng(3)
     for m in (None, (rng.random(784) < 0.5) * 1.0, rng.random(784) * (rng.random(784) < 0.3)):
         A = images.X if m is None else images.X * m

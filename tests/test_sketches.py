@@ -321,10 +321,10 @@ def test_same_bits_for_any_number_of_threads(method, monkeypatch):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_same_bits_for_any_number_of_threads_of_blas(method):
+def test_same_bits_for_any_number_of_threads_of_blas(method, size):
     """A product that BLAS cuts by its threads has other bits for two of them than for one."""
-    A, B = factors(300, 2000, 200)
-    s = 500 if not method.startswith("int8") else methods.LEVELS
+    A, B = factors(300, size(2000, 500), 200)
+    s = size(500, 300) if not method.startswith("int8") else methods.LEVELS
     found = []
     for threads in (1, 2):
         with threadpoolctl.threadpool_limits(threads):

@@ -34,6 +34,8 @@ AHEAD = 3
 ATTEMPTS = 4
 # Workers of an executor that does not tell.
 UNKNOWN = 16
+# Seconds that a scheduler has to answer.
+PATIENCE = 10
 
 
 def spread(
@@ -131,7 +133,7 @@ def connected(address: str | None) -> Iterator[Executor | None]:
             "--scheduler needs dask: pip install 'lth_sketch[scale]', or leave it out"
         ) from error
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         kind = ValueError if isinstance(error, ValueError) else OSError
         raise kind(
