@@ -99,6 +99,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "kernels/norms.py": ("kernels", "squares"),
         "kernels/regression.py": ("kernels", "fit_masks", "nested"),
         "kernels/transforms.py": ("sketches",),
+        "kernels/uniforms.py": ("prune",),
         "kernels/walks.py": ("kernels", "sampling_replayed", "sampling", "sampling_laws"),
     },
     "sketches": {

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from lth_sketch import checkpoints, sampling
-from lth_sketch.checkpoints import plans, reading, runs, shards
+from lth_sketch.checkpoints import levels, plans, reading, runs, shards, solving, streams
+from lth_sketch.checkpoints.looking import Cells
 from lth_sketch.checkpoints.shards import header
+from lth_sketch.kernels import uniforms
 from lth_sketch.parallel import blockwise
 
 DESIGNS = plans.DESIGNS
@@ -24,6 +26,7 @@ def small(monkeypatch):
     monkeypatch.setattr(blockwise, "BLOCK", 256)
     monkeypatch.setattr(plans, "BLOCKS", 3)
     monkeypatch.setattr(plans, "PIECES", 2)
+    monkeypatch.setattr(levels, "WORTH", 256)
 
 
 def save(path, tensors, about=None):
@@ -211,6 +214,94 @@ def test_every_nonzero_weight_and_massive_ties(tmp_path):
             sharded(tmp_path / f"ties-{design}", equal, 1), out, density=0.37, design=design, rng=2
         )
         same(masks(out), expected(equal, 0.37, design, 2))
+
+
+@pytest.mark.parametrize("kind", ["PCG64", "SFC64", "Philox", "PCG64DXSM", "MT19937"])
+def test_any_generator_and_no_tables_give_the_same_bits(kind, tmp_path, monkeypatch):
+    tensors = model("mixed")
+    del tensors["layer0.weight"]
+    folder = sharded(tmp_path / "model", tensors, 2)
+    for design in ("poisson", "priority"):
+        for worth in (1, 10**9):
+            monkeypatch.setattr(levels, "WORTH", worth)
+            rng = np.random.Generator(getattr(np.random, kind)(4))
+            out = tmp_path / f"{design}{worth}"
+            checkpoints.prune(folder, out, density=0.3, design=design, rng=rng)
+            rng = np.random.Generator(getattr(np.random, kind)(4))
+            same(masks(out), expected(tensors, 0.3, design, rng))
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F32"])
+@pytest.mark.parametrize("rescale", [False, True])
+def test_a_threshold_outside_of_the_bracket_is_searched_for_again(
+    dtype, rescale, tmp_path, monkeypatch
+):
+    bracket = solving.bracket
+    tensors = model(dtype)
+    folder = sharded(tmp_path / "model", tensors, 2)
+    total = sum(c.nbytes for _, c in tensors.values() if c.ndim > 1)
+    reads = set()
+    for narrow in (lambda b: b, lambda b: (b[0], b[0] * 1.01), lambda b: (b[1] / 1.01, b[1])):
+        monkeypatch.setattr(
+            solving, "bracket", lambda cells, s, narrow=narrow: narrow(bracket(cells, s))
+        )
+        for seed in range(3):
+            out = tmp_path / "out"
+            options = {"density": 0.3, "design": "priority", "rng": seed, "rescale": rescale}
+            found = checkpoints.prune(folder, out, **options)
+            same(masks(out), expected(tensors, 0.3, "priority", seed, binary=not rescale))
+            reads.add(found.read // total)
+    assert min(reads) == 2 + rescale
+    assert max(reads) > 2 + rescale
+
+
+def test_a_bracket_holds_the_threshold_of_priority():
+    for dtype in ("BF16", "F16", "F32"):
+        tensors = model(dtype, seed=3, shapes=((100, 100), (100, 90)))
+        codes = [(d, c) for d, c in tensors.values() if c.ndim > 1]
+        p = np.concatenate([np.abs(reading.decoded(c, d)).ravel() for d, c in codes])
+        bits, counts = np.unique(p.view(np.uint32), return_counts=True)
+        nonzero = int(np.count_nonzero(p))
+        for cut in (0, 16):
+            upper = bits >> cut << cut
+            where = np.searchsorted(np.unique(upper), upper)
+            lows = np.bincount(where, (bits - upper) * counts).astype(np.int64)
+            found = Cells(np.unique(upper), np.bincount(where, counts).astype(np.int64), lows)
+            for s in (1, 50, 3000, nonzero // 2, nonzero - 1):
+                low, high = solving.bracket(found, s)
+                far = solving.SURE * math.sqrt(s + solving.SURE**2)
+                # The mean number of ranks from each end on, of what is counted one by one.
+                above, below = (
+                    np.minimum(1.0, p.astype(float) / max(end, 1e-30)).sum() for end in (low, high)
+                )
+                assert above >= min(s + 1 + far, nonzero) * (1 - 1e-6)
+                assert below <= max(s - far, 0) * (1 + 1e-6)
+                # Of numbers that share bits, no more are in doubt than there are of the same.
+                shared = 0 if cut == 0 else 0.02 * nonzero
+                assert above <= s + 1 + far + shared + 1e-3
+                assert below >= s - far - shared - 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["BF16", "F16"])
+def test_the_least_uniform_that_keeps_a_weight_is_exact(dtype):
+    for tau in (1e-30, 0.01, 1.0, 3.7, 1e4, 1e38, 5e-324, math.inf):
+        p, least = levels.values(dtype), levels.least(tau, dtype)
+        with np.errstate(divide="ignore", over="ignore"):
+            inside = least < streams.UNIFORM
+            assert (p[inside] / (1 - least[inside] / streams.UNIFORM) >= tau).all()
+            more = least > 0
+            assert (p[more] / (1 - (least[more] - 1) / streams.UNIFORM) < tau).all()
+    assert (np.diff(levels.values(dtype)[: reading.INFINITE[dtype]]) > 0).all()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 7, 1000])
+def test_integers_are_the_uniforms_of_numpy(length):
+    rng = np.random.default_rng(length)
+    rng.random(3)
+    out = np.empty(length, np.int64)
+    with np.errstate(over="ignore"):
+        uniforms.pcg64(*streams.lanes(rng.bit_generator.state["state"]), out)
+    np.testing.assert_array_equal(out / streams.UNIFORM, rng.random(length))
 
 
 def test_random_scores_keep_a_uniform_share(tmp_path):

@@ -10,6 +10,7 @@ from lth_sketch.checkpoints import reading
 from lth_sketch.checkpoints.plans import Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import Tensor
+from lth_sketch.checkpoints.streams import Seed
 from lth_sketch.kernels import inclusion, magnitudes, walks
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -26,7 +27,7 @@ class Work(NamedTuple):
     alike: bool
     # n and M, where n of every M are kept.
     pattern: tuple[int, int] | None
-    seeds: tuple[tuple[Any, Any, bool], ...]
+    seeds: tuple[Seed, ...]
     narrow: tuple[bool, ...]
     outputs: tuple[tuple[str, int], ...] = ()
     apply: bool = False
@@ -49,23 +50,12 @@ class Looked(NamedTuple):
 
     cells: Cells
     sums: Floats
-    bins: Integers
-    ranks: Integers
     zeros: int
     fault: str | None
     read: int
 
 
 Order = tuple[Piece, list[Reserved] | None]
-
-
-def generators(work: Work, group: int, block: int) -> np.random.Generator:
-    """Return the randomness of one block, as `sampling.draw` spawns it."""
-    kind, seed, single = work.seeds[group]
-    if block or not single:
-        key = (*seed.spawn_key, block)
-        seed = np.random.SeedSequence(seed.entropy, spawn_key=key, pool_size=seed.pool_size)
-    return np.random.Generator(kind(seed))
 
 
 def magnitudes_of(
@@ -86,7 +76,7 @@ def magnitudes_of(
 
 
 def look(work: Work, task: tuple[Order, ...]) -> list[Looked]:
-    """Count the magnitudes of pieces; add up or bin what the design needs."""
+    """Count the magnitudes of pieces; add up what the design needs."""
     return [_look(work, *order) for order in task]
 
 
@@ -98,16 +88,15 @@ def _look(work: Work, piece: Piece, reserved: list[Reserved] | None) -> Looked:
         if simple
     }
     counts, lows = np.zeros((2, 1 << 15), np.int64)
-    bins = np.zeros(magnitudes.BINS, np.uint32) if work.design == "priority" else np.empty(0, int)
     sums = np.zeros(piece.last - piece.first)
-    scratch, uniforms = np.empty(piece.block, np.uint32), np.empty(piece.block)
+    scratch = np.empty(piece.block, np.uint32)
     zeros, fault, read, used = 0, None, [0], [0] * len(piece.segments)
     for b, found in reading.blocks(piece, work.tensors, work.files, read):
         if simple:
             for part in found:
                 dtype = work.tensors[piece.segments[part.segment].tensor].dtype
                 magnitudes.count_16(part.codes, tables[dtype])
-        if simple and work.design not in ("priority", "multinomial"):
+        if simple and work.design != "multinomial":
             continue
         fault = reading.not_finite(found, piece, work.tensors)
         if fault is not None:
@@ -115,21 +104,15 @@ def _look(work: Work, piece: Piece, reserved: list[Reserved] | None) -> Looked:
         bits, _ = magnitudes_of(work, piece, found, reserved, used, scratch)
         if not simple:
             zeros += magnitudes.count_32(bits, counts, lows)
-        p = bits.view(np.float32)
         if work.design == "multinomial":
-            sums[b - piece.first] = inclusion.survey(p, bits)[0]
-        if work.design == "priority":
-            v = uniforms[: len(p)]
-            generators(work, piece.group, b).random(out=v)
-            magnitudes.bin_ranks(p, v, bins)
+            sums[b - piece.first] = inclusion.survey(bits.view(np.float32), bits)[0]
     cells = _narrow(tables) if simple else _wide(counts, lows)
     if simple and fault is None and len(cells.bits) and cells.bits[-1] >= 0x7F800000:
         for _, found in reading.blocks(piece, work.tensors, work.files, read):
             fault = fault or reading.not_finite(found, piece, work.tensors)
     if simple and len(cells.bits) and cells.bits[0] == 0:
         zeros = int(cells.counts[0])
-    live = np.flatnonzero(bins)
-    return Looked(cells, sums, live, bins[live].astype(np.int64), zeros, fault, read[0])
+    return Looked(cells, sums, zeros, fault, read[0])
 
 
 def _narrow(tables: dict[str, Array]) -> Cells:

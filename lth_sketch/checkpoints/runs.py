@@ -15,6 +15,7 @@ from lth_sketch.checkpoints.looking import Work
 from lth_sketch.checkpoints.plans import Group, Piece
 from lth_sketch.checkpoints.shards import Shards, Tensor
 from lth_sketch.checkpoints.solutions import Reserves
+from lth_sketch.checkpoints.streams import Seed
 from lth_sketch.checkpoints.unfinished import Outputs
 from lth_sketch.checkpoints.writing import Order, Written
 from lth_sketch.named import Kept
@@ -90,7 +91,7 @@ class Run:
     def _work(self, seed: list[Any]) -> Work:
         kind, entropy, key, pool, spawned = seed
         seeds = tuple(
-            (
+            Seed(
                 getattr(np.random, kind),
                 np.random.SeedSequence(entropy, spawn_key=(*key, spawned + g), pool_size=pool),
                 group.size <= group.pieces[0].block,
@@ -146,36 +147,38 @@ class Run:
                 _order(piece, None if reserves is None else reserves[piece], fields)
                 for piece, fields in zip(pieces, plan["orders"], strict=True)
             ]
-        open_ended = any(order.low < order.high for order in orders)
-        if open_ended and work.rescale:
+        if self.asked["rescale"]:
             orders = self._settled(orders, run)
-            open_ended = False
-        return self._written(orders, run, plan, done, open_ended)
+        return self._written(orders, run, plan, done)
 
     def _settled(self, orders: list[Order], run: Any) -> list[Order]:
         """Find the thresholds of priority draws in a read of their own: weights depend on them."""
-        dry = [order._replace(dry=True) for order in orders]
-        return self._decide(orders, list(run(writing.write, _bundles(dry))))
+        while any(_is_open(order) for order in orders):
+            dry = [order._replace(dry=True) for order in orders]
+            orders, _ = self._decide(orders, list(run(writing.write, _bundles(dry))))
+        return orders
 
-    def _decide(self, orders: list[Order], found: list[Written]) -> list[Order]:
+    def _decide(self, orders: list[Order], found: list[Written]) -> tuple[list[Order], bool]:
+        """Settle what is open; False if a threshold lies elsewhere: another read will find it."""
         result: list[Order] = []
+        every = True
         first = 0
         for group in self.groups:
             part = slice(first, first + len(group.pieces))
             first = part.stop
             some = orders[part]
-            if some[0].low < some[0].high:
-                doubts = [(w.positions, w.ranks) for w in found[part]]
-                some = solutions.decided(some, doubts)
+            if _is_open(some[0]):
+                closed = solutions.decided(some, found[part])
+                every = every and closed is not None
+                some = solutions.widened(some) if closed is None else closed
             result += some
-        return result
+        return result, every
 
     def _written(
-        self, orders: list[Order], run: Any, plan: dict[str, Any], done: set[int], open_ended: bool
+        self, orders: list[Order], run: Any, plan: dict[str, Any], done: set[int]
     ) -> list[int]:
         """Write all pieces; finish each file when its last piece is written."""
-        skipped = tuple(sorted(done))
-        final = [order._replace(skipped=skipped) for order in orders]
+        open_ended = any(_is_open(order) for order in orders)
         last: dict[int, int] = {}
         for number, order in enumerate(orders):
             for segment in order.piece.segments:
@@ -183,22 +186,26 @@ class Run:
         ends: dict[int, list[int]] = {}
         for shard in self.outputs.paths:
             ends.setdefault(last.get(shard, 0), []).append(shard)
-        kept = [0] * len(self.tensors)
-        found: list[Written] = []
-        for number, result in enumerate(run(writing.write, _bundles(final))):
-            for segment, count in zip(orders[number].piece.segments, result.kept, strict=True):
-                kept[segment.tensor] += count
-            if open_ended:
-                found.append(result)
-                continue
-            for shard in ends.get(number, []):
-                self._finish(shard, plan, done)
+        every = False
+        while not every:
+            skipped = tuple(sorted(done))
+            final = [order._replace(skipped=skipped) for order in orders]
+            kept = [0] * len(self.tensors)
+            found: list[Written] = []
+            for number, result in enumerate(run(writing.write, _bundles(final))):
+                for segment, count in zip(orders[number].piece.segments, result.kept, strict=True):
+                    kept[segment.tensor] += count
+                if open_ended:
+                    found.append(result)
+                    continue
+                for shard in ends.get(number, []):
+                    self._finish(shard, plan, done)
+            before = orders
+            orders, every = self._decide(orders, found) if open_ended else (orders, True)
         if open_ended:
-            for before, order, result in zip(
-                orders, self._decide(orders, found), found, strict=True
-            ):
-                if before.low < before.high:
-                    self._withdraw(order, result, kept, done)
+            for order, settled, result in zip(before, orders, found, strict=True):
+                if _is_open(order):
+                    self._withdraw(settled, result, kept, done)
             for shard in self.outputs.paths:
                 self._finish(shard, plan, done)
         return kept
@@ -241,6 +248,11 @@ def _bundles(orders: list[Order]) -> Iterator[tuple[Order, ...]]:
     for task in plans.tasks([order.piece for order in orders]):
         yield tuple(orders[first : first + len(task)])
         first += len(task)
+
+
+def _is_open(order: Order) -> bool:
+    """Whether the threshold of a priority draw is not known yet."""
+    return order.low < order.high
 
 
 def _bytes(result: Any) -> int:

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from lth_sketch.checkpoints import looking, solving
+from lth_sketch.checkpoints import looking, solving, streams
 from lth_sketch.checkpoints.looking import Cells, Looked, Work
 from lth_sketch.checkpoints.plans import Group, Piece, tasks
 from lth_sketch.checkpoints.reading import Reserved
 from lth_sketch.checkpoints.semi_structured import all_zero
 from lth_sketch.checkpoints.solving import Unresolved
-from lth_sketch.checkpoints.writing import Order
+from lth_sketch.checkpoints.streams import Seed
+from lth_sketch.checkpoints.writing import Order, Written
 from lth_sketch.inclusion.checked import ALL, check_span
-from lth_sketch.kernels import magnitudes, walks
+from lth_sketch.kernels import walks
 from lth_sketch.validation import Floats, Integers
 
 # Runs tasks, bundles of entries one a piece, and yields the results of each piece in order.
@@ -135,7 +136,7 @@ class _Solution:
         if design == "multinomial":
             return self._with_replacement(looks, total, nonzero)
         if design == "priority":
-            return self._priority(looks)
+            return self._priority(total)
         tau = self._resolved(looks, total, lambda cells: solving.threshold(cells, s))[0]
         check_span(tau, s)
         if design == "poisson":
@@ -187,22 +188,17 @@ class _Solution:
             start += step
         return result
 
-    def _priority(self, looks: list[Looked]) -> list[Order]:
-        bins, where = np.unique(np.concatenate([t.bins for t in looks]), return_inverse=True)
-        counts = np.zeros(len(bins), np.int64)
-        np.add.at(counts, where, np.concatenate([t.ranks for t in looks]))
-        middle, beyond = solving.middle_bin(bins, counts, self.s)
-        wanted = self.s - beyond
-        low, high = (np.array([middle, middle + 1]) << magnitudes.SHIFT).view(np.float64).tolist()
+    def _priority(self, total: Cells) -> list[Order]:
+        low, high = solving.bracket(total, self.s)
         return [
-            self.order(p, "priority", low=low, high=high, wanted=wanted) for p in self.group.pieces
+            self.order(p, "priority", low=low, high=high, wanted=self.s) for p in self.group.pieces
         ]
 
     def _with_replacement(self, looks: list[Looked], total: Cells, nonzero: int) -> list[Order]:
         rng = self._rng()
         s, more = solving.draws_for(total, self.s, nonzero)
         # From a stream of its own: the rest is `sampling.draw` with s draws.
-        s += int(looking.generators(self.work, self.group.pieces[0].group, APART).random() < more)
+        s += int(streams.generator(self._seed(), APART).random() < more)
         sums: Floats = np.concatenate([told.sums for told in looks])
         mass = math.fsum(sums)
         split = np.zeros(len(sums), np.int64)
@@ -219,22 +215,37 @@ class _Solution:
             )
         return result
 
+    def _seed(self) -> Seed:
+        return self.work.seeds[self.group.pieces[0].group]
+
     def _rng(self) -> np.random.Generator:
-        kind, seed, _ = self.work.seeds[self.group.pieces[0].group]
-        return np.random.Generator(kind(seed))
+        kind, sequence, _ = self._seed()
+        return np.random.Generator(kind(sequence))
 
 
-def decided(orders: list[Order], doubts: list[tuple[Integers, Floats]]) -> list[Order]:
-    """Turn the ranks in doubt of one group's pieces into the threshold of a priority draw."""
-    wanted = orders[0].wanted
-    ranks = np.concatenate([found for _, found in doubts])
+def decided(orders: list[Order], found: list[Written]) -> list[Order] | None:
+    """Turn the ranks in doubt of one group's pieces into the threshold of a priority draw.
+
+    None where the (s+1)-th largest rank is not among them.
+    """
+    wanted = orders[0].wanted - sum(written.sure for written in found)
+    ranks = np.concatenate([written.ranks for written in found])
+    if not 0 <= wanted < len(ranks):
+        return None
     place = len(ranks) - 1 - wanted
     tau = float(np.partition(ranks, place)[place])
     missing = wanted - int(np.count_nonzero(ranks > tau))
     result = []
-    for order, (positions, found) in zip(orders, doubts, strict=True):
-        ties = positions[found == tau][:missing]
+    for order, written in zip(orders, found, strict=True):
+        ties = written.positions[written.ranks == tau][:missing]
         missing -= len(ties)
         accepted = tuple(int(i) for i in ties)
         result.append(order._replace(tau=tau, low=tau, high=tau, accepted=accepted))
     return result
+
+
+def widened(orders: list[Order]) -> list[Order]:
+    """Search for the threshold of a priority draw in a wider range."""
+    low, high = orders[0].low, orders[0].high
+    wider = (high / low) ** 4 if high < np.inf else np.inf
+    return [order._replace(low=max(low / wider, ALL), high=high * wider) for order in orders]

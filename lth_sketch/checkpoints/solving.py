@@ -7,12 +7,16 @@ from fractions import Fraction
 import numpy as np
 
 from lth_sketch.checkpoints.looking import Cells
+from lth_sketch.inclusion.checked import ALL
 from lth_sketch.kernels import walks
 from lth_sketch.pruning import selection
 from lth_sketch.validation import Integers
 
 # Weights that share their upper 16 bits lie within so many units of the last place.
 SPAN = 0xFFFF
+# How many standard deviations are hardly ever exceeded, and the share of weights between two
+# numbers 2^-7 apart, relatively, by which ``min(1, p / t)`` of their mean may be off.
+SURE, SHARED = 8.0, 2.0**-9
 
 
 class Unresolved(Exception):
@@ -118,10 +122,31 @@ def _means(cells: Cells) -> np.ndarray:
     return np.array(found)
 
 
-def middle_bin(bins: Integers, counts: Integers, s: int) -> tuple[int, int]:
-    """Return the bin of the (s+1)-th largest rank, and how many ranks lie beyond it."""
-    order = np.argsort(bins)
-    bins, counts = bins[order], counts[order]
+def bracket(cells: Cells, s: int) -> tuple[float, float]:
+    """Return two numbers between which the (s+1)-th largest of the ranks ``p / v`` lies (S6).
+
+    The number of ranks from t on has the mean ``sum_i min(1, p_i / t)`` and, by Chernoff's bounds,
+    is `SURE` roots of the mean away from it with a chance below 1e-12; a draw sees whether it is.
+    Weights that share their upper bits count with their mean, which moves the sum by no more than
+    `SHARED` of those near t.
+    """
+    live = cells.bits > 0
+    values = _means(cells)[live]
+    counts = cells.counts[live].astype(np.float64)
+    slack = SHARED * float(np.max(cells.counts[live], where=cells.lows[live] > 0, initial=0))
+    # Of the cells from i on, all are capped at their own value; those below have this mass.
     beyond = np.cumsum(counts[::-1])[::-1]
-    i = int(np.flatnonzero(beyond > s)[-1])
-    return int(bins[i]), int(beyond[i] - counts[i])
+    below = np.concatenate([[0.0], np.cumsum(values * counts)[:-1]])
+    means = beyond + below / values
+
+    def level(wanted: float) -> float:
+        if wanted <= 0.0:
+            return np.inf
+        i = int(np.flatnonzero(means > wanted)[-1]) if means[0] > wanted else -1
+        if i < 0:
+            return ALL
+        capped = beyond[i + 1] if i + 1 < len(values) else 0.0
+        return float((below[i] + values[i] * counts[i]) / (wanted - capped))
+
+    far = SURE * np.sqrt(s + SURE**2) + slack
+    return level(s + 1 + far), level(s - far)

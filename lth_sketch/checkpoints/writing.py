@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from lth_sketch.checkpoints import reading
-from lth_sketch.checkpoints.looking import Work, generators, magnitudes_of
-from lth_sketch.checkpoints.plans import NARROW, Piece
+from lth_sketch.checkpoints import levels, reading, streams
+from lth_sketch.checkpoints.looking import Work, magnitudes_of
+from lth_sketch.checkpoints.plans import Piece
 from lth_sketch.checkpoints.reading import Block, Reserved
 from lth_sketch.checkpoints.shards import WIDTHS
 from lth_sketch.kernels import draws, groups, magnitudes, walks
@@ -33,7 +33,7 @@ class Order(NamedTuple):
     low, high : float
         Priority: ranks from `low` on are kept for now, those from `high` on for good. Equal where
         the threshold is known: then ranks above are kept, and those at the positions `accepted`.
-        `wanted` of the ranks between are kept, in all pieces.
+        `wanted` weights are kept, in all pieces.
     counts, masses : arrays
         With replacement: draws in each block, and the sum of its weights.
     skipped : tuple of int
@@ -60,9 +60,20 @@ class Order(NamedTuple):
 
 
 class Written(NamedTuple):
-    """How many weights of each segment were kept, and the ranks that are still in doubt."""
+    """What one piece has kept.
+
+    Attributes
+    ----------
+    kept : list of int
+        How many weights of each segment.
+    sure : int
+        Of a priority draw, how many ranks are not in doubt.
+    positions, ranks : arrays
+        Those in doubt.
+    """
 
     kept: list[int]
+    sure: int
     positions: Integers
     ranks: Floats
     read: int
@@ -79,21 +90,19 @@ def _write(work: Work, order: Order) -> Written:
     scratch, keep = np.empty(piece.block, np.uint32), np.empty(piece.block, bool)
     doubts: list[tuple[Integers, Floats]] = []
     handles: dict[str, int] = {}
-    state = _State(order.phase, order.ties)
-    # Codes of 16 bits are compared as they are: their order is that of the numbers.
-    direct = order.design == "top" and order.reserved is None and not work.rescale
-    direct = direct and work.narrow[piece.group] and not work.alike
+    state, reserved = _State(order), 0
+    direct = _is_direct(work, order)
     try:
         for b, found in reading.blocks(piece, work.tensors, work.files, read):
-            first = b * piece.block
             length = sum(len(part.codes) for part in found)
             marks, weights = keep[:length], None
             if direct:
-                _top_of_codes(work, order, found, marks, state)
+                _decide_codes(work, order, b, found, marks, state, doubts)
             else:
                 bits, saved = magnitudes_of(work, piece, found, order.reserved, used, scratch)
-                weights = _decide(work, order, b, bits, marks, state, doubts, first)
+                weights = _decide(work, order, b, bits, marks, state, doubts)
                 if saved is not None:
+                    reserved += int(np.count_nonzero(saved))
                     marks |= saved
                     if weights is not None:
                         weights[saved] = 1.0
@@ -114,46 +123,69 @@ def _write(work: Work, order: Order) -> Written:
     finally:
         for handle in handles.values():
             os.close(handle)
-    positions = [positions for positions, _ in doubts]
-    ranks = [ranks for _, ranks in doubts]
-    return Written(
-        kept,
-        np.concatenate([np.empty(0, np.int64), *positions]),
-        np.concatenate([np.empty(0), *ranks]),
-        read[0],
-    )
+    positions = np.concatenate([np.empty(0, np.int64), *(found for found, _ in doubts)])
+    ranks = np.concatenate([np.empty(0), *(found for _, found in doubts)])
+    return Written(kept, sum(kept) - reserved - len(ranks), positions, ranks, read[0])
 
 
 class _State:
-    """What a block leaves to the next one."""
+    """What a block leaves to the next one, and what all of them write into."""
 
-    def __init__(self, phase: int, ties: int) -> None:
-        self.phase, self.ties = phase, ties
+    def __init__(self, order: Order) -> None:
+        self.phase, self.ties = order.phase, order.ties
+        drawn = order.design in ("poisson", "priority")
+        self.integers = np.empty(order.piece.block if drawn else 0, np.int64)
+        self.near = np.empty(order.piece.block if order.low < order.high else 0, np.int64)
 
 
-def _top_of_codes(
-    work: Work, order: Order, found: list[Block], marks: Array, state: _State
+def _is_direct(work: Work, order: Order) -> bool:
+    """Whether codes of 16 bits are compared as they are, with a number or those of a table."""
+    piece = order.piece
+    if not work.narrow[piece.group] or order.reserved is not None or work.rescale or work.alike:
+        return False
+    if order.design == "top":
+        return True
+    drawn = order.design in ("poisson", "systematic") or order.low < order.high
+    return drawn and sum(s.high - s.low for s in piece.segments) >= levels.WORTH
+
+
+def _decide_codes(
+    work: Work,
+    order: Order,
+    b: int,
+    found: list[Block],
+    marks: Array,
+    state: _State,
+    doubts: list[tuple[Integers, Floats]],
 ) -> None:
+    """Mark what is kept of a block, as `_decide` does, without arithmetic for each weight."""
+    integers = state.integers[: len(marks)]
+    if len(integers):
+        streams.integers(work.seeds[order.piece.group], b, integers)
     place = 0
     for part in found:
         dtype = work.tensors[order.piece.segments[part.segment].tensor].dtype
-        above, at = _code(order.bits, dtype)
-        inside = marks[place : place + len(part.codes)]
-        _, state.ties = magnitudes.keep_16(part.codes, above, at, state.ties, inside)
-        place += len(part.codes)
-
-
-def _code(bits: int, dtype: str) -> tuple[int, int]:
-    """Return the largest code not above a magnitude, and the code that is equal to it, or -1."""
-    assert dtype in NARROW
-    value = np.array([bits], np.uint32).view(np.float32)
-    codes = np.arange(1 << 15, dtype=np.uint16)
-    # Bits of finite numbers alone: what is not finite was refused.
-    sizes = np.empty(len(codes), np.uint32)
-    reading.sizes(codes, dtype, sizes)
-    above = int(np.searchsorted(sizes, bits, side="right")) - 1
-    at = above if above >= 0 and int(sizes[above]) == bits and value.size else -1
-    return above, at
+        inside = slice(place, place + len(part.codes))
+        out, drawn = marks[inside], integers[inside]
+        if order.design == "top":
+            above, at = levels.code(order.bits, dtype)
+            if state.ties and at == above:
+                state.ties = magnitudes.keep_from(part.codes, at, state.ties, out)
+            else:
+                magnitudes.keep_above(part.codes, above, out)
+        elif order.design == "systematic":
+            steps = levels.steps(order.tau, dtype)
+            state.phase = magnitudes.keep_completed(part.codes, steps, state.phase, out)
+        elif order.design == "poisson":
+            magnitudes.keep_reached(part.codes, drawn, levels.least(order.tau, dtype), out)
+        else:
+            edges = levels.between(order.low, order.high, dtype)
+            count = magnitudes.keep_between(part.codes, drawn, *edges, out, state.near)
+            near = state.near[:count]
+            p = levels.values(dtype)[part.codes[near] & magnitudes.SIZE]
+            ranks = p / (1.0 - drawn[near] / streams.UNIFORM)
+            doubts.append((b * order.piece.block + place + near, ranks))
+        place = inside.stop
 
 
 def _decide(
@@ -164,7 +196,6 @@ def _decide(
     marks: Array,
     state: _State,
     doubts: list[tuple[Integers, Floats]],
-    first: int,
 ) -> Array | None:
     """Mark what is kept of a block; return its weights if they are asked for."""
     p = bits.view(np.float32)
@@ -186,7 +217,7 @@ def _decide(
     elif order.design == "systematic":
         _walk(order, p, marks, weights, state)
     else:
-        _by_ranks(work, order, b, p, marks, doubts, first)
+        _by_ranks(work, order, b, p, marks, doubts)
         if weights is not None:
             wide = p[marks].astype(np.float64)
             weights[marks] = np.maximum(1.0, order.tau / wide)
@@ -201,7 +232,8 @@ def _grouped(work: Work, order: Order, b: int, p: Array, marks: Array) -> Array 
     if work.design == "top":
         groups.largest(p, n, M, weights)
     else:
-        groups.drawn(p, n, M, not work.rescale, generators(work, order.piece.group, b), weights)
+        rng = streams.generator(work.seeds[order.piece.group], b)
+        groups.drawn(p, n, M, not work.rescale, rng, weights)
     np.not_equal(weights, 0, out=marks)
     return weights if work.rescale else None
 
@@ -217,7 +249,7 @@ def _with_replacement(
         return
     mass = float(order.masses[b - order.piece.first])
     scratch = draws.merge_scratch(len(p), number)
-    rng = generators(work, order.piece.group, b)
+    rng = streams.generator(work.seeds[order.piece.group], b)
     found = draws.multinomial(p, mass, number, rng, scratch)
     indices, values = np.empty(found, np.int64), np.empty(found, np.float32)
     draws.counted(p, scratch, order.tau, 0, indices, values)
@@ -246,9 +278,8 @@ def _by_ranks(
     p: Array,
     marks: Array,
     doubts: list[tuple[Integers, Floats]],
-    first: int,
 ) -> None:
-    uniforms = generators(work, order.piece.group, b).random(len(p))
+    uniforms = streams.generator(work.seeds[order.piece.group], b).random(len(p))
     if order.design == "poisson":
         _reach(p, uniforms, order.tau, marks)
         return
@@ -257,10 +288,12 @@ def _by_ranks(
         sure = np.empty(len(p), bool)
         _reach(p, uniforms, order.high, sure)
         positions = np.flatnonzero(marks & ~sure)
-        doubts.append((first + positions, p[positions] / (1.0 - uniforms[positions])))
+        doubts.append(
+            (b * order.piece.block + positions, p[positions] / (1.0 - uniforms[positions]))
+        )
         return
     # The threshold is known: ranks at it are kept only where that was decided.
-    at = np.flatnonzero(marks)
+    first, at = b * order.piece.block, np.flatnonzero(marks)
     ranks = p[at] / (1.0 - uniforms[at])
     marks[at[ranks == order.low]] = False
     last = first + len(p)

@@ -6,7 +6,7 @@ meaning. A pure reduction may be reordered and contracted (`reduction`), nothing
 follows numpy (x / 0 is infinite or NaN): an exception in a loop would keep it from vectorising.
 
 Numba's cache sees a change in a kernel's own file only: a kernel calls no compiled function of
-another file, but for `prefetch`.
+another file, but for `prefetch` and `upper_product`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import numba.extending
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -24,6 +25,8 @@ from lth_sketch.validation import Array
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# Whether kernels are compiled, not interpreted (NUMBA_DISABLE_JIT).
+COMPILES = not vars(numba.config)["DISABLE_JIT"]
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -78,3 +81,26 @@ if hasattr(cgutils, "get_item_pointer") and hasattr(cgutils, "get_or_insert_func
     numba.extending.overload(prefetch)(lambda A, j, i: lambda A, j, i: _prefetch(A, j, i))
 else:
     numba.extending.overload(prefetch)(lambda A, j, i: _nothing)
+
+
+def upper_product(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Return the upper 64 bits of the product of two numbers of 64 bits.
+
+    Compiled, it is one instruction.
+    """
+    return np.uint64((int(a) * int(b)) >> 64)
+
+
+def _product(typing: Any, a: Any, b: Any) -> Any:
+    return numba.types.uint64(numba.types.uint64, numba.types.uint64), _emit_product
+
+
+def _emit_product(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    wide = ir.IntType(128)
+    one, other = (builder.zext(argument, wide) for argument in arguments)
+    upper = builder.lshr(builder.mul(one, other), ir.Constant(wide, 64))
+    return builder.trunc(upper, ir.IntType(64))
+
+
+_multiplied: Any = numba.extending.intrinsic(_product)
+numba.extending.overload(upper_product)(lambda a, b: lambda a, b: _multiplied(a, b))

@@ -10,9 +10,12 @@ from lth_sketch.validation import Array, Floats, Integers
 # Everything but the sign of a number of 16 and of 32 bits.
 SIZE = np.uint16(0x7FFF)
 WIDE = np.uint32(0x7FFFFFFF)
-# Ranks are binned by their exponent and ten bits of the mantissa.
-SHIFT = 42
-BINS = 1 << (63 - SHIFT)
+# The bit of a unit of the systematic walk, as in `kernels.walks`, and those below it.
+FRACTION = 62
+# Weights that are looked at together for one in doubt.
+TOGETHER = 16
+NOWHERE = np.uint64(1 << 63)
+BELOW = (1 << FRACTION) - 1
 # Products this close, relatively, to what they are compared with are left to a division.
 NEAR = 2.0**-50
 
@@ -57,28 +60,81 @@ def count_within(bits: Array, upper: int, out: Integers) -> None:
 
 
 @compiled
-def keep_16(codes: Array, above: int, at: int, ties: int, out: Array) -> tuple[int, int]:
-    """Mark magnitudes beyond the code `above`, and the first `ties` at the code `at`.
-
-    Returns how many are marked, and how many ties are left.
-    """
-    kept = 0
-    left = 0
+def keep_above(codes: Array, above: np.uint16, out: Array) -> None:
+    """Mark magnitudes beyond the code `above`."""
     for i in range(len(codes)):
-        size = np.int64(codes[i] & SIZE)
-        found = size > above
-        out[i] = found
-        kept += int(found)
-        left += int(size == at)
-    if ties > 0 and left > 0:
-        i = 0
-        while ties > 0 and i < len(codes):
-            if np.int64(codes[i] & SIZE) == at:
-                out[i] = True
-                kept += 1
-                ties -= 1
-            i += 1
-    return kept, ties
+        out[i] = (codes[i] & SIZE) > above
+
+
+@compiled
+def keep_from(codes: Array, at: np.uint16, ties: int, out: Array) -> int:
+    """Mark magnitudes beyond the code `at`, and the first `ties` at it; return the ties left."""
+    equal = 0
+    for i in range(len(codes)):
+        size = codes[i] & SIZE
+        out[i] = size >= at
+        equal += int(size == at)
+    # The last ones, until few enough are left.
+    i = len(codes)
+    while equal > ties:
+        i -= 1
+        if (codes[i] & SIZE) == at:
+            out[i] = False
+            equal -= 1
+    return ties - equal
+
+
+@compiled
+def keep_reached(codes: Array, integers: Integers, least: Integers, out: Array) -> None:
+    """Mark where an integer reaches the least one that keeps a magnitude: ``least[code]``."""
+    for i in range(len(codes)):
+        out[i] = integers[i] >= least[codes[i] & SIZE]
+
+
+@compiled
+def keep_between(
+    codes: Array,
+    integers: Integers,
+    low: Integers,
+    high: Integers,
+    widest: np.uint64,
+    out: Array,
+    near: Integers,
+) -> int:
+    """Mark where an integer reaches ``low[code]``; list in `near` where it is below ``high[code]``.
+
+    The result is how many are listed; none of ``high - low`` is above `widest`. `near` is as long
+    as the codes.
+    """
+    found = 0
+    for start in range(0, len(codes), TOGETHER):
+        end = min(start + TOGETHER, len(codes))
+        nearest = NOWHERE
+        for i in range(start, end):
+            beyond = integers[i] - low[codes[i] & SIZE]
+            out[i] = beyond >= 0
+            # As an unsigned number, what is below is far beyond.
+            nearest = min(nearest, np.uint64(beyond))
+        # Rare: a branch that is foreseen.
+        if nearest < widest:
+            for i in range(start, end):
+                if out[i] and integers[i] < high[codes[i] & SIZE]:
+                    near[found] = i
+                    found += 1
+    return found
+
+
+@compiled
+def keep_completed(codes: Array, steps: Integers, phase: int, out: Array) -> int:
+    """Walk along magnitudes in ``steps[code]`` of at most a unit; mark where one is completed.
+
+    `phase` is the fraction of a unit completed before, and the result that completed behind them.
+    """
+    for i in range(len(codes)):
+        phase += steps[codes[i] & SIZE]
+        out[i] = phase >> FRACTION
+        phase &= BELOW
+    return phase
 
 
 @compiled
@@ -108,16 +164,6 @@ def keep_ranks(p: Array, uniforms: Floats, tau: float, out: Array) -> int:
         out[i] = value >= level
         near += int(abs(value - level) <= NEAR * level)
     return near
-
-
-@compiled
-def bin_ranks(p: Array, uniforms: Floats, bins: Array) -> None:
-    """Turn `uniforms` into ranks ``p / (1 - u)``; add to `bins` (BINS,) how many are in each."""
-    for i in range(len(p)):
-        uniforms[i] = np.float64(p[i]) / (1.0 - uniforms[i])
-    bits = uniforms.view(np.int64)
-    for i in range(len(p)):
-        bins[bits[i] >> SHIFT] += 1
 
 
 @compiled
