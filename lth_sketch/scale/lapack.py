@@ -14,8 +14,8 @@ from threadpoolctl import ThreadpoolController
 
 from lth_sketch.validation import Floats
 
-# Reflectors that LAPACK applies together.
-PANEL = 32
+# Reflectors that LAPACK applies together, for few columns and for more, and how many are few.
+PANELS, FEW = (16, 24), 128
 
 
 def fold(triangle: Floats, block: Floats, *, upper: bool = False) -> None:
@@ -33,7 +33,7 @@ def fold(triangle: Floats, block: Floats, *, upper: bool = False) -> None:
     m, w = block.shape
     if m == 0:
         return
-    panel = min(PANEL, w)
+    panel = min(PANELS[w > FEW], w)
     pointer = _pointer()
     if pointer is None:
         import scipy.linalg.lapack

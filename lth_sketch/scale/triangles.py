@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lth_sketch.scale import parts
-from lth_sketch.scale.lapack import fold, one_thread
+from lth_sketch.scale.lapack import FEW, fold, one_thread
 from lth_sketch.scale.parts import Fault, Part
 from lth_sketch.scale.passes import reduced
 from lth_sketch.validation import Floats
 
-# Rows that are widened to float64 and folded at a time: they stay in the cache.
-SHORT = 1 << 10
+# Rows that are widened to float64 and folded at a time, of few columns and of more: they stay in
+# the cache.
+HEIGHTS = (1 << 10, 1 << 8)
 
 
 class Rows(NamedTuple):
@@ -121,10 +122,11 @@ def chunk(X: Any, y: Any = None) -> Node:
         parts.widened(part, slice(0, n), triangle)
     else:
         triangle = np.zeros((width, width), order="F")
-        scratch = np.empty((width, SHORT)).T
+        height = HEIGHTS[width > FEW]
+        scratch = np.empty((width, height)).T
         with one_thread():
-            for start in range(0, n, SHORT):
-                short = slice(start, min(start + SHORT, n))
+            for start in range(0, n, height):
+                short = slice(start, min(start + height, n))
                 block = scratch[: short.stop - start]
                 parts.widened(part, short, block)
                 fold(triangle, block)

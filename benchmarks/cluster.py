@@ -1,0 +1,186 @@
+"""`python -m benchmarks.cluster`: two workers next to two threads, and workers that are killed.
+
+Files are made in a scratch folder (SCALE_GB gigabytes of rows, and as many of weights) and removed.
+`bits` compares the masks of 10^8 weights (SCALE_BITS) in 1, 4 and 14 files with `sampling.draw`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from distributed import Client
+
+from benchmarks.scale import GIGABYTES, LIMITS, SHARDS, model, rows_file
+from benchmarks.timing import Row, table
+from lth_sketch import Product, checkpoints, montecarlo, sampling, scale
+
+BITS = int(float(os.environ.get("SCALE_BITS", "1e8")))
+# What each ratio may be at most: of two workers to two threads, and of a run that loses a worker.
+CLUSTER, KILLED = 1.3, 2.0
+WORKER = (
+    "from pathlib import Path; from benchmarks.cluster import prune; "
+    "prune(Path({!r}), Path({!r}), None, 'systematic')"
+)
+
+Sweep = Callable[[Executor | None], bytes]
+
+
+def prune(
+    files: Path, out: Path, executor: Executor | None = None, design: str = "priority"
+) -> bytes:
+    """Draw a mask; return a digest of its files."""
+    options: dict[str, Any] = {"executor": executor} if executor else {"n_jobs": 2}
+    checkpoints.prune(files, out, density=0.1, design=design, rng=1, **options)
+    return digest(out)
+
+
+def digest(folder: Path) -> bytes:
+    """Return a digest of all files of a folder."""
+    found = hashlib.sha256()
+    for file in sorted(folder.iterdir()):
+        with file.open("rb") as handle:
+            found.update(hashlib.file_digest(handle, "sha256").digest())
+    return found.digest()
+
+
+def work(folder: Path) -> dict[str, Sweep]:
+    """Rows, weights and a sweep: what each gives, as bytes."""
+    path, n, d = rows_file(folder, 300)
+    files = model(folder / "model", int(GIGABYTES * 2**30 / 2), SHARDS)
+
+    def rows(executor: Executor | None) -> bytes:
+        X = np.memmap(path, np.float64, "r", shape=(n, d))
+        if executor is None:
+            return scale.rows(X, n_jobs=2).X.tobytes()
+        return scale.rows(X, executor=executor).X.tobytes()
+
+    def weights(executor: Executor | None) -> bytes:
+        out = folder / "out"
+        found = prune(files, out, executor)
+        shutil.rmtree(out)
+        return found
+
+    rng = np.random.default_rng(0)
+    product = Product(rng.standard_normal((2000, 1000)), rng.standard_normal(1000))
+
+    def sweep(executor: Executor | None) -> bytes:
+        options: dict[str, Any] = {"executor": executor} if executor else {"n_jobs": 2}
+        return montecarlo.squared_errors(
+            product, np.ones(1000), [20, 50, 100], trials=40_000, rng=1, **options
+        ).tobytes()
+
+    return {"rows": rows, "weights": weights, "sweep": sweep}
+
+
+def timed(call: Callable[..., bytes], *given: Any) -> tuple[bytes, float]:
+    """Return what a call gives, and its seconds."""
+    start = time.perf_counter()
+    found = call(*given)
+    return found, time.perf_counter() - start
+
+
+def compared(folder: Path) -> list[Row]:
+    """Two threads, two workers, and two of which one is killed half-way."""
+    result = []
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        for name, call in work(folder).items():
+            call(client.get_executor())
+            here, alone = timed(call, None)
+            there, together = timed(call, client.get_executor())
+            processes = list(client.run(os.getpid).values())
+            killer = threading.Timer(together / 2, os.kill, (processes[0], signal.SIGKILL))
+            killer.start()
+            hurt, mended = timed(call, client.get_executor())
+            killer.join()
+            client.wait_for_workers(2)
+            alike = "same bytes" if here == there else "OTHER BYTES"
+            still = "same bytes" if here == hurt else "OTHER BYTES"
+            pairs = (
+                ("two workers", "two threads", together / alone, CLUSTER, alike, alone),
+                ("a worker killed", "two workers", mended / together, KILLED, still, together),
+            )
+            for ours, rival, ratio, limit, note, base in pairs:
+                limited = f"{rival}, at most {limit:g}"
+                result.append(Row(name, ours, limited, ratio, f"{note}, {base:.1f} s"))
+                print(table(result[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return [*result, coordinator(folder)]
+
+
+def coordinator(folder: Path) -> Row:
+    """Kill a process that draws masks when some of its files are whole, and call again."""
+    files, out = folder / "model", folder / "resumed"
+    wanted, alone = timed(prune, files, folder / "whole", None, "systematic")
+    start = time.perf_counter()
+    command = [sys.executable, "-c", WORKER.format(str(files), str(out))]
+    process = subprocess.Popen(command)
+    while process.poll() is None and not list(out.glob("*.safetensors")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = len(list(out.glob("*.safetensors")))
+    found = prune(files, out, None, "systematic")
+    taken = time.perf_counter() - start
+    note = "same bytes" if wanted == found else "OTHER BYTES"
+    return Row(
+        "weights", "killed and called again", "one run", taken / alone,
+        f"{note}, {done} of {SHARDS} files were whole",
+    )  # fmt: skip
+
+
+def bits(folder: Path) -> list[Row]:
+    """Masks of files cut in any way, on threads and on workers, next to `sampling.draw`."""
+    result = []
+    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+        cuts = {count: model(folder / f"model{count}", BITS, count) for count in (1, 4, 14)}
+        weights = np.concatenate(
+            [
+                np.abs(array.ravel())
+                for file in sorted(cuts[1].iterdir())
+                for array in checkpoints.read(file).values()
+            ]
+        )
+        for design in LIMITS:
+            s = int(0.1 * weights.size + 0.5)
+            child = np.random.default_rng(1).spawn(1)[0]
+            wanted = np.zeros(weights.size, bool)
+            wanted[sampling.draw(weights, s, design=design, rng=child)[0]] = True
+            same = []
+            for files in cuts.values():
+                for executor in (None, client.get_executor()):
+                    out = folder / "out"
+                    prune(files, out, executor, design)
+                    found = [checkpoints.read(file) for file in sorted(out.iterdir())]
+                    masks = {name: mask for part in found for name, mask in part.items()}
+                    mask = np.concatenate([masks[name].ravel() for name in sorted(masks)])
+                    same.append(bool((mask == wanted).all()))
+                    shutil.rmtree(out)
+            note = f"{sum(same)} of {len(same)} runs: 1, 4, 14 files; threads, two workers"
+            result.append(Row(f"{weights.size:.3g} bf16", design, "sampling.draw", 1.0, note))
+            print(table(result[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return result
+
+
+def main() -> None:
+    """Print the table of what is named, by default of the cluster."""
+    found = []
+    for part in sys.argv[1:] or ["cluster"]:
+        with tempfile.TemporaryDirectory(prefix="lth_sketch.cluster.") as folder:
+            found += {"cluster": compared, "bits": bits}[part](Path(folder))
+    print(table(found).replace("times faster", "ratio of seconds"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
