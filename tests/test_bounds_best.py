@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, bounds, moments, montecarlo, probabilities
+from lth_sketch.inclusion import hybrid
 from lth_sketch.multigraphs import table
 from lth_sketch.testing import assert_bound, enumerate_masks, products, squared_errors
 from lth_sketch.testing import probabilities as draws
 from lth_sketch.tolerances import EXACT, ROUNDING
 
 
-@given(products(max_d=4), st.data(), st.sampled_from(["poisson", "systematic", "top"]))
+@given(products(max_d=4), st.data(), st.sampled_from(["poisson", "systematic", "hybrid", "top"]))
 def test_it_holds_for_each_design(product, data, design):
     p = data.draw(draws(product))
     s = data.draw(st.integers(1, int(np.count_nonzero(p))))
@@ -41,6 +42,30 @@ def test_priority_is_markov_for_the_exact_moment():
     assert found[2] == 0.0
     errors = montecarlo.squared_errors(product, p, 4, trials=2000, design="priority", rng=0)
     assert np.mean(np.sqrt(errors) > found[1]) <= delta
+
+
+def test_hybrid_draws_have_the_bounds_of_what_they_draw():
+    """The sure part has no error: the same product without it, and as many draws fewer."""
+    rng = np.random.default_rng(3)
+    sizes = np.array([900.0, 400.0, 50.0, *np.ones(27)])
+    product = Product(rng.normal(size=(3, 30)) * rng.permutation(sizes), np.ones(30))
+    p = probabilities.optimal(product)
+    for s, delta in ((6, 0.05), (12, 0.05), (12, 1e-5)):
+        kept = set(hybrid.sure(p, s).tolist())
+        assert 0 < len(kept) < s
+        rest = [i for i in range(30) if i not in kept]
+        part = Product(product.A[:, rest], product.B[rest])
+        found = float(bounds.sharpest(product, p, s, delta, design="hybrid"))
+        expected = float(bounds.sharpest(part, p[rest], s - len(kept), delta))
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        # Far below what Markov's inequality says.
+        assert found < 0.8 * np.sqrt(moments.hybrid(product, p, s) / delta)
+    several = bounds.sharpest(product, p, [[6, 12], [30, 99]], 0.05, design="hybrid")
+    assert several.shape == (2, 2)
+    assert several[0].tolist() == [
+        float(bounds.sharpest(product, p, s, 0.05, design="hybrid")) for s in (6, 12)
+    ]
+    assert (several[1] == 0.0).all()
 
 
 def test_bounded_differences_for_independent_inclusions():
@@ -98,7 +123,12 @@ def test_draws_needed_inverts_it():
     rng = np.random.default_rng(2)
     product = Product(rng.normal(size=(3, 30)), rng.normal(size=30))
     p = probabilities.optimal(product)
-    for design, most in (("multinomial", 10**6), ("poisson", 30), ("systematic", 30)):
+    for design, most in (
+        ("multinomial", 10**6),
+        ("poisson", 30),
+        ("systematic", 30),
+        ("hybrid", 10**6),
+    ):
         options = {"design": design}
         wanted = float(bounds.sharpest(product, p, 9, 0.05, **options)) * 1.05
         s = bounds.draws_needed(

@@ -13,6 +13,7 @@ from lth_sketch.bounds.chebyshev import moment
 from lth_sketch.bounds.designs import systematic
 from lth_sketch.bounds.draws import bousquet, cantelli, mcdiarmid, radial
 from lth_sketch.bounds.two_centres import centred
+from lth_sketch.moments.fixed import drawn
 from lth_sketch.multigraphs import fits
 from lth_sketch.product import Product
 from lth_sketch.tolerances import QUADRATURE
@@ -54,8 +55,9 @@ def sharpest(
           B10 for delta up to 1e-3.
         - "poisson": B9, and bounded differences (B3).
         - "systematic": the quantile itself.
-        - "priority", "hybrid", "pivotal", "conditional": Markov's inequality for the exact second
-          moment (S5, S8).
+        - "hybrid": those of "multinomial", for the product of the terms that are drawn (S8).
+        - "priority", "pivotal", "conditional": Markov's inequality for the exact second moment
+          (S5).
         - "top": the error itself, which has no chance in it.
     order : int
         Moments that B9 uses at most, from 1 to 6: each costs more, see `moment`. Where d x d
@@ -101,6 +103,21 @@ def _multinomial(
     if delta <= TINY:
         each.append(centred(product, p, s, delta))
     return np.asarray(np.min(each, axis=0))
+
+
+def _hybrid(
+    product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, order: int
+) -> Floats:
+    """S8: what is kept surely has no error, and the rest is drawn with replacement."""
+    draws = validation.sizes(s)
+    weights = validation.covering(p, product.term_norms)
+    found = np.zeros(draws.shape)
+    for size in np.unique(draws):
+        rest = drawn(product, weights, int(size))
+        if rest is not None:
+            tail = _multinomial(rest.product, rest.p, rest.s, delta, order)
+            found[draws == size] = float(tail)
+    return found + _floors.of(product, p, draws, "hybrid") * product.total
 
 
 def _poisson(
@@ -160,7 +177,7 @@ def _top(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, ord
 
 _DESIGNS: dict[str, _Choice] = {
     "conditional": _markov("conditional", moments.conditional),
-    "hybrid": _markov("hybrid", moments.hybrid),
+    "hybrid": _hybrid,
     "multinomial": _multinomial,
     "pivotal": _markov("pivotal", moments.pivotal),
     "poisson": _poisson,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -136,14 +138,42 @@ def conditional(product: Product, p: npt.ArrayLike, s: npt.ArrayLike) -> Floats:
     return each_size("conditional", _conditional, product, p, s)
 
 
-def _hybrid(product: Product, p: Floats, s: int) -> float:
+class Drawn(NamedTuple):
+    """What a hybrid draw leaves to chance: a product, its probabilities, and the number of draws.
+
+    The error of the hybrid draw is that of these draws with replacement.
+    """
+
+    product: Product
+    p: Floats
+    s: int
+
+
+def drawn(product: Product, p: Floats, s: int) -> Drawn | None:
+    """Return what a hybrid draw of size s leaves to chance (S8), None where that has no error.
+
+    Parameters
+    ----------
+    product : Product
+        The product AB.
+    p : (d,) array
+        Weights >= 0 that cover it.
+    s : int
+        Size, the sure ones included.
+    """
     kept = hybrids.sure(p, s)
     rest = np.setdiff1d(np.flatnonzero(p), kept)
     if not product.term_norms[rest].any():
+        return None
+    return Drawn(Product(product.A[:, rest], product.B[rest]), p[rest], s - len(kept))
+
+
+def _hybrid(product: Product, p: Floats, s: int) -> float:
+    rest = drawn(product, p, s)
+    if rest is None:
         return 0.0
-    B = product.B[rest]
-    part = Product(product.A[:, rest], B)
-    return SingleDraw(part, p[rest]).T / (s - len(kept)) * (part.total / product.total) ** 2
+    scale = (rest.product.total / product.total) ** 2
+    return SingleDraw(rest.product, rest.p).T / rest.s * scale
 
 
 def _pivotal(product: Product, p: Floats, s: int) -> float:
