@@ -1,82 +1,232 @@
-"""`sketches.multiply` next to the dense product, and CountSketch next to scipy's."""
+"""`sketches.multiply` by every method of the register, next to the dense product and its rivals.
+
+`python -m benchmarks.multiply --outer 1000 --inner 100000 --size 2000 --methods srht` is a part.
+"""
 
 from __future__ import annotations
 
+import argparse
 import functools
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from benchmarks.timing import Row, seconds
-from lth_sketch import Product, moments, probabilities, sketches
+from benchmarks.timing import Row, seconds, table
+from lth_sketch import Product, methods, moments, probabilities, sketches, validation
 
-OUTER, INNER = 1000, 100_000
-SIZE = INNER // 50
-TASK = f"({OUTER} x {INNER:,})({INNER:,} x {OUTER})"
+OUTER, INNER, SIZE = 1000, 100_000, 2000
+# Methods that a second call makes no faster, and that take seconds: one call.
+SLOW = {"gaussian", "rademacher", "norm_corrected", "co_occurring", "truncated", "elementwise"}
+SIGNS = (1, 2, 8)
+# Entries of the sparse factors, and their lengths: the same work, spread ever thinner.
+NONZEROS, LENGTHS = 2 * 10**6, (10**4, 10**5, 10**6)
+
+
+class Task(NamedTuple):
+    """Factors, the size of a sketch, the seconds of the dense product, and its value."""
+
+    A: np.ndarray
+    B: np.ndarray
+    size: int
+    dense: float
+    product: Product
+
+    @property
+    def name(self) -> str:
+        """What is multiplied."""
+        (q, d), r = self.A.shape, self.B.shape[1]
+        return f"({q} x {d:,})({d:,} x {r}), s = {self.size:,}"
 
 
 def run() -> list[Row]:
-    """Multiply by sampling and by the other sketches that are cheaper than the product."""
+    """Compare all methods at the published size, the signs, and sparse factors."""
+    return compare(OUTER, INNER, SIZE, tuple(methods.METHODS)) + sparse(LENGTHS, NONZEROS, SIZE)
+
+
+def compare(outer: int, inner: int, size: int, names: Sequence[str]) -> list[Row]:
+    """Return the rows of some methods, all measured in this call."""
     rng = np.random.default_rng(0)
     # Columns of many sizes: the draw has something to choose.
-    scale = np.exp(rng.normal(size=INNER))
-    A = rng.standard_normal((OUTER, INNER)) * scale
-    B = rng.standard_normal((INNER, OUTER))
-    product = Product(A, B)
-    p = probabilities.optimal(product)
-    dense = seconds(lambda: A @ B)
+    A = rng.standard_normal((outer, inner)) * np.exp(rng.normal(size=inner))
+    B = rng.standard_normal((inner, outer))
+    task = Task(A, B, size, seconds(lambda: A @ B, repeats=3), Product(A, B))
     rows = []
-    for name, given in (("p given", p), ("p=None, the norms counted", None)):
+    for name in names:
+        rows += _sampling(task) if name == "sampling" else _method(task, name)
+    return rows
+
+
+def _sampling(task: Task) -> list[Row]:
+    A, B, s = task.A, task.B, task.size
+    p = probabilities.optimal(task.product)
+    rows, taken = [], {}
+    for label, given in (("p given", p), ("p found", None)):
         # A Generator moves on: each call draws, and reads, other columns.
-        call = functools.partial(sketches.multiply, A, B, SIZE, p=given, rng=rng)
-        ratio = dense / seconds(call, repeats=15)
-        off = _off(call(), product, moments.optimal(product, SIZE))
-        rows.append(
-            Row(
-                f"{TASK}, s = d/50", f"sampling, {name}", "A @ B", ratio, f"{off:.3f} of S2's error"
-            )
-        )
-    for method, moment in (("countsketch", moments.countsketch), ("srht", moments.srht)):
-        call = functools.partial(sketches.multiply, A, B, SIZE, method=method, rng=1)
-        ratio = dense / seconds(call, repeats=3)
-        off = _off(call(), product, moment(product, SIZE))
-        rows.append(Row(f"{TASK}, s = d/50", method, "A @ B", ratio, f"{off:.3f} of S7's error"))
-    rows.append(_against_scipy(A, B))
-    return [*rows, _sparse()]
+        rng = np.random.default_rng(0)
+        call = functools.partial(sketches.multiply, A, B, s, p=given, rng=rng)
+        taken[label] = seconds(call, repeats=15)
+        note = _note(task, taken[label], call(), "sampling")
+        rows.append(Row(task.name, f"sampling, {label}", "A @ B", task.dense / taken[label], note))
+    once = seconds(lambda: _read(A, B), repeats=9)
+    left, right = np.ascontiguousarray(A[:, :s]), np.ascontiguousarray(B[:s])
+    final = seconds(lambda: left @ right, repeats=9)
+    note = f"{once:.3f} s + {final:.3f} s next to {taken['p found']:.3f} s"
+    rival = "reading A and B once + the final product"
+    rows.append(Row(task.name, "sampling, p found", rival, (once + final) / taken["p found"], note))
+    return rows
 
 
-def _against_scipy(A: np.ndarray, B: np.ndarray) -> Row:
+def _read(*matrices: np.ndarray) -> float:
+    """Add up all entries on all processors: what reading takes."""
+    parts = [part for M in matrices for part in np.array_split(M, 16)]
+    with ThreadPoolExecutor(validation.workers(None)) as pool:
+        return float(sum(pool.map(np.sum, parts)))
+
+
+def _method(task: Task, name: str) -> list[Row]:
+    size = min(task.size, methods.LEVELS) if name.startswith("int8") else task.size
+    call = functools.partial(sketches.multiply, task.A, task.B, size, method=name, rng=1)
+    if name == "sparse_signs":
+        rows = []
+        for count in SIGNS:
+            rows += _rows(task, name, f"sparse_signs, {count} a row",
+                          functools.partial(call, nonzeros=count))  # fmt: skip
+    else:
+        rows = _rows(task, name, name, call)
+    rival = RIVALS.get(name)
+    if rival is not None:
+        label, make = rival
+        theirs, ours = _once(make(task)), rows[-1]
+        mine = task.dense / ours.ratio
+        rows.append(Row(task.name, ours.ours, label, theirs / mine, f"{theirs:.2f} s"))
+    return rows
+
+
+def _rows(task: Task, name: str, label: str, call: Callable[[], np.ndarray]) -> list[Row]:
+    if name in SLOW:
+        start = time.perf_counter()
+        found = call()
+        taken = time.perf_counter() - start
+    else:
+        taken, found = seconds(call, repeats=3), call()
+    return [Row(task.name, label, "A @ B", task.dense / taken, _note(task, taken, found, name))]
+
+
+def _note(task: Task, taken: float, found: np.ndarray, name: str) -> str:
+    """Tell the seconds and the error over the norm of AB, and what the moment says of it."""
+    size = float(np.linalg.norm(task.product.value))
+    note = f"{taken:.2f} s, error {np.linalg.norm(found - task.product.value) / size:.3g}"
+    expected = MOMENTS.get(name)
+    if expected is not None:
+        note += f" (exact mean {np.sqrt(expected(task.product, task.size)) / size:.3g})"
+    return note
+
+
+def _once(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+MOMENTS: dict[str, Callable[..., float]] = {
+    "sampling": moments.optimal,
+    "gaussian": moments.gaussian,
+    "rademacher": moments.rademacher,
+    "countsketch": moments.countsketch,
+    "sparse_signs": moments.sparse_signs,
+    "srht": moments.srht,
+}
+
+
+def _clarkson_woodruff(task: Task) -> Callable[[], object]:
     # One call sketches both factors, so that they share hashes and signs.
-    both = np.hstack([A.T, B])
+    both, outer = np.hstack([task.A.T, task.B]), len(task.A)
 
-    def rival() -> np.ndarray:
-        S = scipy.linalg.clarkson_woodruff_transform(both, SIZE, rng=1)
-        return S[:, :OUTER].T @ S[:, OUTER:]
+    def call() -> object:
+        S = scipy.linalg.clarkson_woodruff_transform(both, task.size, rng=1)
+        return S[:, :outer].T @ S[:, outer:]
 
-    ours = seconds(lambda: sketches.multiply(A, B, SIZE, method="countsketch", rng=1), repeats=3)
-    return Row(
-        f"{TASK}, s = d/50",
-        "countsketch",
-        "scipy.linalg.clarkson_woodruff_transform of [A^T, B]",
-        seconds(rival, repeats=3) / ours,
-        "stacking the factors not counted",
-    )
+    return call
 
 
-def _sparse() -> Row:
-    A = scipy.sparse.random_array((OUTER, INNER), density=0.01, format="csr", rng=2)
-    B = scipy.sparse.random_array((INNER, OUTER), density=0.01, format="csr", rng=3)
-    exact = seconds(lambda: (A @ B).toarray(), repeats=3)
-    ours = seconds(lambda: sketches.multiply(A, B, SIZE, rng=1), repeats=3)
-    return Row(
-        f"{TASK}, CSR of density 1%, s = d/50",
-        "sampling, p=None",
-        "(A @ B).toarray()",
-        exact / ours,
-    )
+def _projection(kind: str, signs: int | None) -> Callable[[Task], Callable[[], object]]:
+    def make(task: Task) -> Callable[[], object]:
+        from sklearn import random_projection
+
+        both, outer = np.vstack([task.A, task.B.T]), len(task.A)
+        options = {} if signs is None else {"density": min(1.0, signs / task.size)}
+
+        def call() -> object:
+            projection = getattr(random_projection, kind)(task.size, random_state=1, **options)
+            rows = projection.fit_transform(both)
+            return rows[:outer] @ rows[outer:].T
+
+        return call
+
+    return make
 
 
-def _off(found: np.ndarray, product: Product, second_moment: float) -> float:
-    """Return the measured error over the predicted root mean square."""
-    return float(np.linalg.norm(found - product.value) / np.sqrt(second_moment))
+# A rival of each method, where one installs; stacking the factors for it is not counted.
+RIVALS = {
+    "gaussian": (
+        "sklearn GaussianRandomProjection of [A; B^T]",
+        _projection("GaussianRandomProjection", None),
+    ),
+    "rademacher": (
+        "sklearn SparseRandomProjection(density=1)",
+        _projection("SparseRandomProjection", 10**9),
+    ),
+    "countsketch": ("scipy.linalg.clarkson_woodruff_transform of [A^T, B]", _clarkson_woodruff),
+    "sparse_signs": (
+        "sklearn SparseRandomProjection(density=8/s)",
+        _projection("SparseRandomProjection", SIGNS[-1]),
+    ),
+}
+
+
+def sparse(lengths: Sequence[int], nonzeros: int, size: int) -> list[Row]:
+    """Return the times of CSR factors with the same entries spread over ever more columns."""
+    first: dict[str, float] = {}
+    rows = []
+    for d in lengths:
+        density = nonzeros / (OUTER * d)
+        A, B = (
+            scipy.sparse.random_array(shape, density=density, format="csr", rng=seed)
+            for seed, shape in ((2, (OUTER, d)), (3, (d, OUTER)))
+        )
+        task = f"CSR, {nonzeros:.3g} entries in 2 x {OUTER} x {d:,}, s = {size:,}"
+        for name in ("sampling", "countsketch", "sparse_signs"):
+            call = functools.partial(sketches.multiply, A, B, size, method=name, rng=1)
+            taken = seconds(call, repeats=3)
+            start = first.setdefault(name, taken)
+            rows.append(Row(task, name, f"d = {lengths[0]:,}", start / taken, f"{taken:.3f} s"))
+        exact = seconds(lambda A=A, B=B: (A @ B).toarray(), repeats=3)  # type: ignore[misc]
+        start = first.setdefault("exact", exact)
+        rows.append(Row(task, "(A @ B).toarray()", "itself", start / exact, f"{exact:.3f} s"))
+    return rows
+
+
+def main() -> None:
+    """Print the rows that are asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.multiply", description=__doc__)
+    parser.add_argument("--outer", type=int, default=OUTER)
+    parser.add_argument("--inner", type=int, default=INNER)
+    parser.add_argument("--size", type=int, default=SIZE)
+    parser.add_argument("--methods", nargs="*", choices=methods.METHODS, default=[*methods.METHODS])
+    parser.add_argument("--sparse", action="store_true", help="add the sparse factors")
+    chosen = parser.parse_args()
+    rows = []
+    if chosen.methods:
+        rows += compare(chosen.outer, chosen.inner, chosen.size, chosen.methods)
+    if chosen.sparse:
+        rows += sparse(LENGTHS, NONZEROS, chosen.size)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -532,3 +532,43 @@ def test_nearly_parallel_rows_cost_what_parallel_ones_cost(s, tilt):
     assert split.bias2 == pytest.approx(limit.bias2, abs=1e-5)
     assert split.variance == pytest.approx(limit.variance, abs=1e-5)
     assert limit.variance > 0
+
+
+# --- forms of the work: the same numbers ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["sampling", "countsketch", "sparse_signs", "elementwise"])
+@pytest.mark.parametrize("density", [0.02, 0.9])
+def test_sparse_sketches_are_multiplied_in_the_cheaper_form(method, density, monkeypatch):
+    """Nearly full sketches of sparse factors as arrays, the others as they are: one result."""
+    rng = np.random.default_rng(8)
+    A, B = (
+        scipy.sparse.csr_array(rng.normal(size=shape) * (rng.random(shape) < density))
+        for shape in ((20, 60), (60, 30))
+    )
+    forms = []
+
+    def told(left, right):
+        forms.append(scipy.sparse.issparse(left))
+        return left @ right
+
+    monkeypatch.setattr("lth_sketch.sketches.multiplication.matmul", told)
+    options = {"nonzeros": 1} if method == "sparse_signs" else {}
+    found = sketches.multiply(A, B, 40, method=method, rng=1, **options)
+    monkeypatch.setattr("lth_sketch.sketches.multiplication.SCATTERED", 0)
+    sparse = sketches.multiply(A, B, 40, method=method, rng=1, **options)
+    np.testing.assert_allclose(found, sparse, rtol=EXACT, atol=EXACT * 100)
+    assert forms == [density < 0.5, True]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_full_factors_have_their_entries_drawn_without_a_list_of_places(dtype):
+    """The bits are those of the same factors in CSR form, whatever their order in memory."""
+    rng = np.random.default_rng(9)
+    A, B = rng.normal(size=(6, 50)).astype(dtype), rng.normal(size=(50, 4)).astype(dtype)
+    for s in (1, 10, 49, 50):
+        found = sketches.multiply(A, B, s, method="elementwise", rng=2)
+        for form in (scipy.sparse.csr_array, np.asfortranarray):
+            other = sketches.multiply(form(A), form(B), s, method="elementwise", rng=2)
+            np.testing.assert_array_equal(found, other)
+    np.testing.assert_allclose(found, A.astype(float) @ B, rtol=1e-5, atol=1e-5)

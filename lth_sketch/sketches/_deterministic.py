@@ -30,13 +30,17 @@ def co_occurring(factors: Factors, s: int, rng: np.random.Generator) -> list[Any
     """Return sketches of s columns by co-occurring directions.
 
     Columns are taken up s at a time beside the s that stand for all before. Whenever the buffer is
-    full, the singular values of the product of its two sides are shrunk by the (s+1)-th.
+    full, the singular values of the product of its two sides are shrunk by the (s+1)-th. With s as
+    large as A has rows, or B columns, there is none.
 
     References
     ----------
     Mroueh, Marcheret, Goel, Co-Occurring Directions Sketching for Approximate Matrix Multiply,
     AISTATS 2017.
     """
+    if s >= min(M.shape[0] for M in factors):
+        # No singular value is ever cut: the product itself.
+        return truncated(factors, s, rng)
     balance = _balance(factors)
     left, right = np.zeros((factors[0].shape[0], 0)), np.zeros((factors[1].shape[0], 0))
     d = factors[0].shape[1]

@@ -19,6 +19,12 @@ def elementwise(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]
 
 def _kept(M: Any, size: int, rng: np.random.Generator) -> Any:
     """Keep entries of M with probability min(1, |M_ji| / tau), `size` of them on average."""
+    if not scipy.sparse.issparse(M) and np.count_nonzero(M) == M.size > size:
+        # Every entry is a candidate: no list of their places is made.
+        entries = np.abs(M, dtype=np.float64, order="C").ravel()
+        kept, weights = sampling.draw(entries, size, design="poisson", rng=rng)
+        places = np.divmod(kept, M.shape[1])
+        return scipy.sparse.csr_array((M[places] * weights, places), shape=M.shape)
     compressed = scipy.sparse.csr_array(M, dtype=np.float64)
     compressed.eliminate_zeros()
     if size >= compressed.nnz:

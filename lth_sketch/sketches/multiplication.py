@@ -34,6 +34,8 @@ _SKETCHES: dict[str, Sketch] = {
     "co_occurring": _deterministic.co_occurring,
     "truncated": _deterministic.truncated,
 }
+# Terms of a dense product that take as long as one of a sparse product, at least.
+SCATTERED = 64
 # Sums over NaN tell of it by themselves; these decide, sort or decompose, and must not meet it.
 _DECIDING = ("elementwise", "int8", "int8_stochastic", "co_occurring", "truncated")
 
@@ -157,13 +159,26 @@ def multiply(
         except NotFiniteError:
             _check_finite(left, given)
             raise
-        estimate = matmul(pair[0], pair[1].T)
+        estimate = matmul(*_readable(pair[0], pair[1].T))
         if not finite(estimate):
             _check_finite(left, given)
     result = np.asarray(estimate.toarray() if scipy.sparse.issparse(estimate) else estimate)
     if left.dtype == given.dtype == np.float32:
         result = validation.single("the sketched product", result)
     return result if given.ndim == 2 else result[:, 0]
+
+
+def _readable(left: Any, right: Any) -> tuple[Any, Any]:
+    """Return the sketches as arrays where their product is cheaper so.
+
+    A sparse product makes about a term for every two entries that meet, a dense one every term.
+    """
+    if not (scipy.sparse.issparse(left) and scipy.sparse.issparse(right)):
+        return left, right
+    (q, s), r = left.shape, right.shape[1]
+    if left.nnz * right.nnz * SCATTERED <= s * q * r * s:
+        return left, right
+    return left.toarray(), right.toarray()
 
 
 def _check_finite(left: Any, given: Any) -> None:
