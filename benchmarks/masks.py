@@ -1,4 +1,4 @@
-"""Masks for a module of 10^8 weights: seconds, and resident memory above the weights (Linux)."""
+"""Masks of 10^8 weights: seconds, and resident memory above the weights (Linux); patterns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import Row, peak_bytes
+from benchmarks.timing import Row, peak_bytes, seconds
+from lth_sketch import pruning, sampling
 
 WEIGHTS = 10**8
 DENSITY = 0.1
@@ -19,7 +20,28 @@ DESIGNS = ("top", "priority")
 
 
 def run() -> list[Row]:
-    """Return a row for each design; one that says why not, without PyTorch."""
+    """Return a row for each design, and for patterns; one that says why not, without PyTorch."""
+    return patterns(WEIGHTS) + modules()
+
+
+def patterns(weights: int) -> list[Row]:
+    """Compare masks of 2 of 4 with one priority draw that keeps as many."""
+    p = np.abs(np.random.default_rng(0).standard_normal(weights, dtype=np.float32))
+    draw = seconds(lambda: sampling.draw(p, weights // 2, design="priority", rng=1), repeats=3)
+    rows = []
+    for label, call in (
+        ("2:4, drawn", lambda: sampling.grouped(p, (2, 4), rng=1)),
+        ("2:4, top", lambda: pruning.select(p, pattern=(2, 4))),
+    ):
+        taken = seconds(call, repeats=3)
+        exact = bool((np.count_nonzero(call().reshape(-1, 4), axis=1) == 2).all())
+        note = f"{taken:.2f} s next to {draw:.2f} s; 2 in every group: {exact}"
+        rows.append(Row(f"{weights:.3g} weights", label, "one priority draw", draw / taken, note))
+    return rows
+
+
+def modules() -> list[Row]:
+    """Return a row for each design of masks for a module; one that says why not without PyTorch."""
     if importlib.util.find_spec("torch") is None:
         return [Row("masks of a module", "networks.find", "30 s", np.nan, "needs PyTorch")]
     rows = []

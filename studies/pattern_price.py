@@ -58,9 +58,9 @@ def errors(triangle: Floats, rows: Floats) -> Floats:
 
 def table() -> str:
     """Return the root mean square errors over the size of the outputs as Markdown."""
-    price = "price of 2:4, drawn (to priority)"
+    prices = "price of 2:4, drawn / priority | price of 2:4, top / top"
     lines = [
-        "| weights | inputs | " + " | ".join(DESIGNS) + f" | {price} | top |",
+        "| weights | inputs | " + " | ".join(DESIGNS) + f" | {prices} |",
         "| --- " * (len(DESIGNS) + 4) + "|",
     ]
     rng = np.random.default_rng(0)
