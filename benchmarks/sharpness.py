@@ -83,7 +83,7 @@ def ratios(
 
 
 def main(names: list[str], trials: int, device: str | None) -> None:
-    """Print medians and worst cases over weights, draws and sizes: of each data set, then of all."""
+    """Print medians and worst cases over weights, draws and sizes: of each data set, and of all."""
     everything = []
     for name in names:
         data = datasets.load(name)
