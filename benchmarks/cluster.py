@@ -17,9 +17,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 from distributed import Client
 
@@ -56,16 +59,34 @@ def digest(folder: Path) -> bytes:
     return found.digest()
 
 
+def parts(n: int) -> list[range]:
+    """Return the rows of each chunk: eight of them, so that a task takes about a second."""
+    ends = np.linspace(0, n, SHARDS + 1).astype(int)
+    return [range(low, high) for low, high in pairwise(ends.tolist())]
+
+
+def read_rows(path: Path, n: int, d: int, block_info: Any = None) -> np.ndarray:
+    """Read the rows of one chunk of a dask array."""
+    rows = parts(n)[block_info[None]["chunk-location"][0]]
+    return np.memmap(path, np.float64, "r", rows.start * d * 8, (len(rows), d))
+
+
 def work(folder: Path) -> dict[str, Sweep]:
     """Rows, weights and a sweep: what each gives, as bytes."""
     path, n, d = rows_file(folder, 300)
+    X = da.map_blocks(
+        read_rows,
+        path,
+        n,
+        d,
+        chunks=(tuple(len(rows) for rows in parts(n)), (d,)),
+        meta=np.empty((0, 0)),
+    )
     files = model(folder / "model", int(GIGABYTES * 2**30 / 2), SHARDS)
 
     def rows(executor: Executor | None) -> bytes:
-        X = np.memmap(path, np.float64, "r", shape=(n, d))
-        if executor is None:
-            return scale.rows(X, n_jobs=2).X.tobytes()
-        return scale.rows(X, executor=executor).X.tobytes()
+        with dask.config.set(scheduler="threads", num_workers=2):
+            return scale.rows(X, executor=executor).X.tobytes()
 
     def weights(executor: Executor | None) -> bytes:
         out = folder / "out"
@@ -79,7 +100,7 @@ def work(folder: Path) -> dict[str, Sweep]:
     def sweep(executor: Executor | None) -> bytes:
         options: dict[str, Any] = {"executor": executor} if executor else {"n_jobs": 2}
         return montecarlo.squared_errors(
-            product, np.ones(1000), [20, 50, 100], trials=40_000, rng=1, **options
+            product, np.ones(1000), [20, 50, 100], trials=400_000, rng=1, **options
         ).tobytes()
 
     return {"rows": rows, "weights": weights, "sweep": sweep}
@@ -98,8 +119,12 @@ def compared(folder: Path) -> list[Row]:
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
         for name, call in work(folder).items():
             call(client.get_executor())
+            start = time.process_time()
             here, alone = timed(call, None)
+            threads = time.process_time() - start
+            start = _spent(client)
             there, together = timed(call, client.get_executor())
+            workers = _spent(client) - start
             processes = list(client.run(os.getpid).values())
             killer = threading.Timer(together / 2, os.kill, (processes[0], signal.SIGKILL))
             killer.start()
@@ -109,6 +134,7 @@ def compared(folder: Path) -> list[Row]:
             alike = "same bytes" if here == there else "OTHER BYTES"
             still = "same bytes" if here == hurt else "OTHER BYTES"
             pairs = (
+                ("two workers", "two threads, CPU", workers / threads, CLUSTER, alike, threads),
                 ("two workers", "two threads", together / alone, CLUSTER, alike, alone),
                 ("a worker killed", "two workers", mended / together, KILLED, still, together),
             )
@@ -117,6 +143,11 @@ def compared(folder: Path) -> list[Row]:
                 result.append(Row(name, ours, limited, ratio, f"{note}, {base:.1f} s"))
                 print(table(result[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     return [*result, coordinator(folder)]
+
+
+def _spent(client: Client) -> float:
+    """Return the CPU seconds of this process and of the workers."""
+    return time.process_time() + sum(client.run(time.process_time).values())
 
 
 def coordinator(folder: Path) -> Row:

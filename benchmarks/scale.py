@@ -214,12 +214,19 @@ def _weights(folder: Path) -> list[Row]:
         total = sum(kept.size for kept in result.kept.values())
         shutil.rmtree(out)
         note = (
-            f"{result.read / (2 * total):g} reads, {cold.cpu:.2f} s each ({cold.share:.0%} from "
-            f"disk, {cold.wall:.0f} s), {taken / total * 1e9:.1f} ns a weight, peak +{peak:.0f} MB"
+            f"{result.read / (2 * total):g} reads, {taken / total * 1e9:.1f} ns a weight, "
+            f"peak +{peak:.0f} MB"
         )
         task = f"{total:.3g} bf16 weights in {SHARDS} files"
-        found.append(_row(task, design, "one cold read", taken / cold.cpu, limit, note))
-        print(table(found[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+        source = f"{cold.share:.0%} from the disk"
+        found += [
+            _row(task, design, "seconds of one cold read", taken / cold.wall, limit, note),
+            _row(
+                task, design, "CPU of one cold read", taken / cold.cpu, limit,
+                f"{cold.cpu:.2f} of {cold.wall:.2f} s, {source}",
+            ),
+        ]  # fmt: skip
+        print("\n".join(table(found[-2:]).splitlines()[-2:]), file=sys.stderr, flush=True)
     return found
 
 

@@ -299,7 +299,8 @@ def _mask(chosen: argparse.Namespace) -> int:
     floor = validation.count("--floor", chosen.floor, minimum=0)
     generator = validation.generator(chosen.rng)
     weights = chosen.weights[0] if len(chosen.weights) == 1 else chosen.weights
-    if checkpoints.in_pieces(weights) or chosen.apply or chosen.scheduler:
+    pieces = checkpoints.in_pieces(weights, chosen.design)
+    if pieces or chosen.apply or chosen.scheduler:
         if chosen.key is not None:
             raise ValueError(f"--key is for state_dicts, drawn whole; got {weights}")
         with connected(chosen.scheduler) as executor:

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from lth_sketch import checkpoints, sampling
-from lth_sketch.checkpoints import levels, plans, reading, runs, shards, solving, streams
+from lth_sketch import checkpoints, cli, sampling
+from lth_sketch.checkpoints import files, levels, plans, reading, runs, shards, solving, streams
 from lth_sketch.checkpoints.looking import Cells
 from lth_sketch.checkpoints.shards import header
 from lth_sketch.kernels import uniforms
@@ -363,6 +363,30 @@ def test_single_files_and_other_formats(tmp_path):
             same(first, second)
 
 
+@pytest.mark.parametrize("design", [design for design in DESIGNS if design != "multinomial"])
+def test_the_command_draws_single_files_in_pieces(design, tmp_path, monkeypatch):
+    tensors = model("BF16")
+    del tensors["layer1.weight"]
+    # The file has them in another order than that of their names.
+    save(tmp_path / "model.safetensors", dict(reversed(tensors.items())))
+    sharded(tmp_path / "model", tensors, 3)
+    options = ["--density", "0.2", "--design", design, "--rng", "3", "--out"]
+    one = str(tmp_path / "model.safetensors")
+    assert cli.main(["mask", one, *options, str(tmp_path / "mask.npz")]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "read", lambda *_: pytest.fail("the file is read whole"))
+        assert cli.main(["mask", one, *options, str(tmp_path / "mask.safetensors")]) == 0
+        assert cli.main(["mask", one, "--apply", *options, str(tmp_path / "new.safetensors")]) == 0
+    assert cli.main(["mask", str(tmp_path / "model"), *options, str(tmp_path / "masks")]) == 0
+    # One seed, one mask: whole or in parts, written as it is or under the weights.
+    wanted = masks(tmp_path / "masks")
+    same(masks(tmp_path / "mask.safetensors"), wanted)
+    same(checkpoints.read(tmp_path / "mask.npz"), wanted)
+    applied = masks(tmp_path / "new.safetensors")
+    for name, mask in wanted.items():
+        np.testing.assert_array_equal(applied[name], tensors[name][1] * mask)
+
+
 def test_executors_give_the_same_bytes(tmp_path):
     tensors = model("BF16")
     folder = sharded(tmp_path / "model", tensors, 3)
@@ -534,8 +558,8 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         "out must differ": lambda: checkpoints.prune(folder, folder, density=0.3),
         "out must be a folder": lambda: checkpoints.prune(folder, tmp_path / "file", density=0.3),
         "out must be a file": lambda: checkpoints.prune(one, tmp_path, density=0.3),
-        "out must end in .safetensors": lambda: checkpoints.prune(
-            one, tmp_path / "x.npz", density=0.3
+        "suffix of 'x.txt' must be one of .npz, .safetensors": lambda: checkpoints.prune(
+            one, tmp_path / "x.txt", density=0.3
         ),
         "there is no folder": lambda: checkpoints.prune(
             one, tmp_path / "no" / "x.safetensors", density=0.3

@@ -102,7 +102,7 @@ def prune(
     -----
     A run that is killed leaves a plan beside what it has finished: the same call goes on. At most
     512 MB of memory are taken, whatever the size of the checkpoint. Other formats than
-    ``.safetensors``, and float64 weights, are drawn in memory.
+    ``.safetensors``, of the checkpoint or of `out`, and float64 weights, are drawn in memory.
 
     Examples
     --------
@@ -144,7 +144,8 @@ def prune(
         semi_structured.check_rows(*pattern, {t.name: t.shape for t in tensors})
     _check_places(found, target, folder)
     wide = [tensor.name for tensor in tensors if tensor.dtype == "F64"]
-    if wide and not folder:
+    other = target.suffix.lower() != ".safetensors"
+    if not folder and (wide or other):
         return Pruned(*in_memory.prune(model, target, asked, rng))  # type: ignore[arg-type]
     if wide:
         raise TypeError(
@@ -160,18 +161,21 @@ def prune(
     return Run(found, tensors, groups, outputs, asked, executor, threads).go(rng)
 
 
-def in_pieces(model: Model) -> bool:
-    """Whether a checkpoint has many files, and is not to be read whole.
-
-    A single file is drawn in memory by the command, whatever its format and that of the mask: the
-    mask of a seed is that of `networks.find`. `prune` streams one of .safetensors when it is asked.
+def in_pieces(model: Model, design: str) -> bool:
+    """Whether a mask is drawn by `prune`: for many files, or for one of .safetensors.
 
     Parameters
     ----------
     model : path, or list of paths
         A file, an index of shards, a folder, or a list of files.
+    design : str
+        Of a single file, draws with replacement and those that `prune` does not know are made in
+        memory: their masks do not hang on the format of `out`.
     """
-    return shards.is_sharded(model)
+    if shards.is_sharded(model):
+        return True
+    suffix = Path(model).suffix.lower()  # type: ignore[arg-type]
+    return design in plans.DESIGNS and design != "multinomial" and suffix == ".safetensors"
 
 
 def _check_places(found: Shards, target: Path, folder: bool) -> None:
@@ -182,8 +186,8 @@ def _check_places(found: Shards, target: Path, folder: bool) -> None:
         )
     if not folder and target.is_dir():
         raise ValueError(f"out must be a file, for a checkpoint of one; {target} is a folder")
-    if not folder and target.suffix.lower() != ".safetensors":
-        raise ValueError(f"out must end in .safetensors, as the checkpoint does; got {target.name}")
+    if not folder:
+        files.check_suffix(target)
     if not folder and not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent}; make it first")
     for file in found.files:
