@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from functools import partial
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
 from lth_sketch.simulations import SIMULATIONS
 from lth_sketch.tolerances import EPS
-from lth_sketch.validation import Floats
+from lth_sketch.validation import Floats, Integers
 
 __all__ = ["Probe", "probe", "quantile_limit", "squared_errors"]
 
@@ -116,7 +117,7 @@ def squared_errors(
     children = validation.spawned(generator, len(blocks))
     out = np.empty((len(sizes), trials))
     if executor is not None:
-        common = design, product, chances, sizes
+        common = _Common(design, product, chances, sizes)
         tasks = list(zip(blocks, children, strict=True))
         for columns, part in _afar(common, tasks, executor):
             out[:, columns] = part
@@ -134,26 +135,44 @@ def squared_errors(
     return np.asarray(out[where.reshape(draws.shape)])
 
 
-def _afar(common: Any, tasks: list[Any], executor: Executor) -> Iterator[tuple[slice, Floats]]:
+def _afar(common: _Common, tasks: list[Any], executor: Executor) -> Iterator[tuple[slice, Floats]]:
     """Simulate the blocks of trials on an executor, so many in a task that it takes a second."""
-    start = time.perf_counter()
+    # The first one also pays for what a process prepares once.
     yield tasks[0][0], _simulated(common, tasks[:1])
+    start = time.perf_counter()
+    if len(tasks) > 1:
+        yield tasks[1][0], _simulated(common, tasks[1:2])
     took = max(time.perf_counter() - start, 1e-4)
     together = math.ceil(TASK / took)
-    bundles = [tasks[i : i + together] for i in range(1, len(tasks), together)]
+    bundles = [tasks[i : i + together] for i in range(2, len(tasks), together)]
     found = spread(_simulated, bundles, executor, common=common)
     for bundle, part in zip(bundles, found, strict=True):
         yield slice(bundle[0][0].start, bundle[-1][0].stop), part
 
 
-def _simulated(common: Any, task: list[tuple[slice, np.random.Generator]]) -> Floats:
+@dataclass(frozen=True, eq=False)
+class _Common:
+    """What all trials share; each process prepares for them once."""
+
+    design: str
+    product: Product
+    chances: Floats
+    sizes: Integers
+
+    @cached_property
+    def simulate(self) -> Callable[[np.random.Generator, Floats], None]:
+        return SIMULATIONS[self.design](self.product, self.chances, self.sizes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "simulate"}
+
+
+def _simulated(common: _Common, task: list[tuple[slice, np.random.Generator]]) -> Floats:
     """Return the squared errors of blocks of trials, in units of the product's total."""
-    design, product, chances, sizes = common
-    simulate = SIMULATIONS[design](product, chances, sizes)
     parts = []
     for columns, child in task:
-        part = np.empty((len(sizes), columns.stop - columns.start))
-        simulate(child, part)
+        part = np.empty((len(common.sizes), columns.stop - columns.start))
+        common.simulate(child, part)
         parts.append(part)
     return np.concatenate(parts, axis=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -172,6 +173,25 @@ def test_simulated_errors_on_a_cluster_are_those_of_threads(client, design):
             product, np.ones(12), [2, 5], **options, executor=executor
         )
         np.testing.assert_array_equal(here, there)
+
+
+def test_a_process_prepares_for_all_trials_once(monkeypatch):
+    prepare, made = montecarlo.SIMULATIONS["top"], []
+
+    def counted(*arguments):
+        made.append(arguments)
+        return prepare(*arguments)
+
+    monkeypatch.setitem(montecarlo.SIMULATIONS, "top", counted)
+    monkeypatch.setattr(montecarlo, "TASK", 1e-9)
+    product = Product(np.eye(3), np.ones(3))
+    with ThreadPoolExecutor(1) as pool:
+        options = {"trials": 1_000, "design": "top", "rng": 0}
+        montecarlo.squared_errors(product, np.ones(3), 2, **options, executor=pool)
+    assert len(made) == 1
+    common = montecarlo._Common("top", product, np.ones(3), np.array([2]))
+    assert callable(common.simulate)
+    assert "simulate" not in vars(pickle.loads(pickle.dumps(common)))
 
 
 def test_verdicts_on_a_cluster_are_those_of_one_process(client):
