@@ -135,13 +135,20 @@ def _rows(folder: Path) -> list[Row]:
         def opened(n: int = n, d: int = d, path: Path = path) -> np.memmap:
             return np.memmap(path, np.float64, "r", shape=(n, d))
 
-        def added(opened: Callable[[], np.memmap] = opened, d: int = d) -> None:
-            da.from_array(opened(), chunks=(2**24 // d, d)).sum(axis=0).compute()
+        def lazy(opened: Callable[[], np.memmap] = opened, d: int = d) -> da.Array:
+            # Without a name, which dask would make by reading all rows.
+            return da.from_array(opened(), chunks=(2**24 // d, d), name=False)
+
+        def added(lazy: Callable[[], da.Array] = lazy) -> None:
+            lazy().sum(axis=0).compute()
 
         scale.rows(opened()[:10_000])
         scale.norms(opened()[:10_000])
-        added()
-        warm = seconds(added)
+        peak = own_peak(lambda opened=opened: scale.rows(opened())) / 2**20
+        held = lazy()
+        held.sum(axis=0).compute()
+        warm = seconds(lambda held=held: held.sum(axis=0).compute())
+        del held
         sums = Cold(added, path)
         norms = Cold(lambda opened=opened: scale.norms(opened()), path)
         triangle = Cold(lambda opened=opened: scale.rows(opened()), path)
@@ -149,7 +156,6 @@ def _rows(folder: Path) -> list[Row]:
         part = np.array(opened()[: min(n, 2**27 // d)])
         plain = seconds(lambda part=part: reduction.factor(part, np.empty((len(part), 0))))
         plain *= n / len(part)
-        peak = own_peak(lambda opened=opened: scale.rows(opened())) / 2**20
         task = f"{GIGABYTES:g} GB of rows, d = {d}"
         note = f"{sums.cpu:.2f} s for the sum, {sums.share:.0%} of it from the disk"
         bound = 2 * d * n * d / (_peak() * warm)
@@ -157,7 +163,7 @@ def _rows(folder: Path) -> list[Row]:
             _row(task, "norms", "dask sum", norms.cpu / sums.cpu, 1.5, note),
             _row(task, "rows", "dask sum", triangle.cpu / sums.cpu, limit, f"peak +{peak:.0f} MB"),
             _row(
-                task, "rows", "dask sum, files in memory", again / warm, limit,
+                task, "rows", "dask sum, rows in memory", again / warm, limit,
                 f"flops of QR at the speed of a product: {bound:.1f}",
             ),
             _row(task, "rows", "factor in memory", again / plain, 1.2, f"{plain:.2f} s"),
