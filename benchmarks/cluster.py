@@ -25,6 +25,7 @@ import dask
 import dask.array as da
 import numpy as np
 from distributed import Client
+from safetensors.numpy import load_file
 
 from benchmarks.scale import GIGABYTES, LIMITS, SHARDS, model, rows_file
 from benchmarks.timing import Row, table
@@ -193,7 +194,7 @@ def bits(folder: Path) -> list[Row]:
                 for executor in (None, client.get_executor()):
                     out = folder / "out"
                     prune(files, out, executor, design)
-                    found = [checkpoints.read(file) for file in sorted(out.iterdir())]
+                    found = [load_file(file) for file in sorted(out.glob("*.safetensors"))]
                     masks = {name: mask for part in found for name, mask in part.items()}
                     mask = np.concatenate([masks[name].ravel() for name in sorted(masks)])
                     same.append(bool((mask == wanted).all()))
