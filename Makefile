@@ -113,6 +113,7 @@ bench: $(VENV)/.test
 # Rows and weights that do not fit, at a size for two cores.
 scale: $(VENV)/.test
 	$(RUN) -m benchmarks.scale
+	$(RUN) -m benchmarks.cluster
 
 # Faults in scratch copies of the library, which its tests must notice: a quarter of an hour.
 mutants: $(VENV)/.mutants

@@ -1,7 +1,8 @@
 """`python -m benchmarks.cluster`: two workers next to two threads, and workers that are killed.
 
 Files are made in a scratch folder (SCALE_GB gigabytes of rows, and as many of weights) and removed.
-`bits` compares the masks of 10^8 weights (SCALE_BITS) in 1, 4 and 14 files with `sampling.draw`.
+Name some of `rows`, `weights`, `sweep` and `coordinator`; `bits` compares the masks of 10^8 weights
+(SCALE_BITS) in 1, 4 and 14 files with `sampling.draw`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
 from pathlib import Path
@@ -114,36 +115,44 @@ def timed(call: Callable[..., bytes], *given: Any) -> tuple[bytes, float]:
     return found, time.perf_counter() - start
 
 
-def compared(folder: Path) -> list[Row]:
-    """Two threads, two workers, and two of which one is killed half-way."""
+def compared(folder: Path, names: Sequence[str]) -> list[Row]:
+    """Compare two threads, two workers, and two of which one is killed half-way."""
     result = []
+    cases = work(folder)
+    for name in names:
+        result += _compared(name, cases[name])
+    return result
+
+
+def _compared(name: str, call: Sweep) -> list[Row]:
+    result = []
+    # A cluster for each: what was killed in one does not trouble the next.
     with Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
-        for name, call in work(folder).items():
-            call(client.get_executor())
-            start = time.process_time()
-            here, alone = timed(call, None)
-            threads = time.process_time() - start
-            start = _spent(client)
-            there, together = timed(call, client.get_executor())
-            workers = _spent(client) - start
-            processes = list(client.run(os.getpid).values())
-            killer = threading.Timer(together / 2, os.kill, (processes[0], signal.SIGKILL))
-            killer.start()
-            hurt, mended = timed(call, client.get_executor())
-            killer.join()
-            client.wait_for_workers(2)
-            alike = "same bytes" if here == there else "OTHER BYTES"
-            still = "same bytes" if here == hurt else "OTHER BYTES"
-            pairs = (
-                ("two workers", "two threads, CPU", workers / threads, CLUSTER, alike, threads),
-                ("two workers", "two threads", together / alone, CLUSTER, alike, alone),
-                ("a worker killed", "two workers", mended / together, KILLED, still, together),
-            )
-            for ours, rival, ratio, limit, note, base in pairs:
-                limited = f"{rival}, at most {limit:g}"
-                result.append(Row(name, ours, limited, ratio, f"{note}, {base:.1f} s"))
-                print(table(result[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
-    return [*result, coordinator(folder)]
+        call(client.get_executor())
+        start = time.process_time()
+        here, alone = timed(call, None)
+        threads = time.process_time() - start
+        start = _spent(client)
+        there, together = timed(call, client.get_executor())
+        workers = _spent(client) - start
+        processes = list(client.run(os.getpid).values())
+        killer = threading.Timer(together / 2, os.kill, (processes[0], signal.SIGKILL))
+        killer.start()
+        hurt, mended = timed(call, client.get_executor())
+        killer.join()
+    alike = "same bytes" if here == there else "OTHER BYTES"
+    still = "same bytes" if here == hurt else "OTHER BYTES"
+    pairs = (
+        ("two workers", "two threads, CPU", workers / threads, CLUSTER, alike, threads),
+        ("two workers", "two threads", together / alone, CLUSTER, alike, alone),
+        ("a worker killed", "two workers", mended / together, KILLED, still, together),
+    )
+    for ours, rival, ratio, limit, note, base in pairs:
+        result.append(
+            Row(name, ours, f"{rival}, at most {limit:g}", ratio, f"{note}, {base:.1f} s")
+        )
+        print(table(result[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    return result
 
 
 def _spent(client: Client) -> float:
@@ -206,11 +215,15 @@ def bits(folder: Path) -> list[Row]:
 
 
 def main() -> None:
-    """Print the table of what is named, by default of the cluster."""
+    """Print the table of what is named, by default of all but `bits`."""
     found = []
-    for part in sys.argv[1:] or ["cluster"]:
-        with tempfile.TemporaryDirectory(prefix="lth_sketch.cluster.") as folder:
-            found += {"cluster": compared, "bits": bits}[part](Path(folder))
+    names = sys.argv[1:] or ["rows", "weights", "sweep", "coordinator"]
+    with tempfile.TemporaryDirectory(prefix="lth_sketch.cluster.") as folder:
+        found += compared(Path(folder), [n for n in names if n in ("rows", "weights", "sweep")])
+        if "coordinator" in names:
+            found.append(coordinator(Path(folder)))
+        if "bits" in names:
+            found += bits(Path(folder))
     print(table(found).replace("times faster", "ratio of seconds"))
 
 
