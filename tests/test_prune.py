@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -11,7 +12,17 @@ import numpy as np
 import pytest
 
 from lth_sketch import checkpoints, cli, sampling
-from lth_sketch.checkpoints import files, levels, plans, reading, runs, shards, solving, streams
+from lth_sketch.checkpoints import (
+    files,
+    levels,
+    plans,
+    reading,
+    runs,
+    shards,
+    solving,
+    streams,
+    writing,
+)
 from lth_sketch.checkpoints.looking import Cells
 from lth_sketch.checkpoints.shards import header
 from lth_sketch.kernels import uniforms
@@ -460,6 +471,32 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="there is no room"):
         checkpoints.prune(tmp_path / "one.safetensors", tmp_path / "out.safetensors", density=0.3)
     assert sorted(f.name for f in tmp_path.iterdir()) == ["model", "one.safetensors"]
+
+
+@pytest.mark.parametrize("design", ["top", "priority"])
+def test_a_disk_that_fills_up_at_work_leaves_nothing(design, tmp_path, monkeypatch):
+    folder = sharded(tmp_path / "model", model("BF16"), 2)
+    put, calls = writing.put, []
+
+    def fills_up(*arguments):
+        calls.append(arguments)
+        if len(calls) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put(*arguments)
+
+    monkeypatch.setattr(writing, "put", fills_up)
+    for jobs in (1, 2):
+        calls.clear()
+        with pytest.raises(OSError, match=r"there is no room for .* bytes in .*nothing was writ"):
+            checkpoints.prune(folder, tmp_path / "out", density=0.3, design=design, n_jobs=jobs)
+        assert not (tmp_path / "out").exists()
+    # What was there before stays, and nothing of ours beside it.
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes").write_text("")
+    calls.clear()
+    with pytest.raises(OSError, match="there is no room"):
+        checkpoints.prune(folder, tmp_path / "out", density=0.3, design=design)
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["notes"]
 
 
 def test_the_first_entry_that_is_not_finite_is_named(tmp_path):
