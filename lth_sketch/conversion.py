@@ -52,7 +52,7 @@ def plain(name: str, value: Any) -> Array:
     tensor = _tensor(name, value)
     if tensor is not None:
         return _native(name, tensor)
-    if _is_frame(value):
+    if is_frame(value):
         return _frame(name, value)
     if isinstance(value, list | tuple):
         return _sequence(name, value)
@@ -136,7 +136,8 @@ def _tensor(name: str, value: Any) -> Array | None:
         ) from None
 
 
-def _is_frame(value: Any) -> bool:
+def is_frame(value: Any) -> bool:
+    """Whether a value is a data frame, of pandas or of polars; no import is needed to tell."""
     return hasattr(value, "columns") and hasattr(value, "to_numpy") and not callable(value.columns)
 
 
@@ -183,7 +184,7 @@ def _has_entries(entry: Any) -> bool:
         return True
     # A tensor may hold one number, and still have a history that numpy does not take.
     tensor = not isinstance(entry, np.generic) and hasattr(entry, "ndim")
-    return tensor or bool(getattr(entry, "ndim", 0)) or _is_frame(entry)
+    return tensor or bool(getattr(entry, "ndim", 0)) or is_frame(entry)
 
 
 def _read(name: str, value: Any) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import coordinates, display, validation
+from lth_sketch import coordinates, display, labels, terminal, validation
 from lth_sketch.parallel.norms import column_squares
 from lth_sketch.parallel.products import matmul
 from lth_sketch.tolerances import EPS
@@ -21,6 +21,8 @@ FACTOR_ENTRIES = 2**28
 SMALLEST, LARGEST = 1e-145, 1e150
 # Rows of a float32 factor that are widened to float64 at a time.
 CHUNK = 4096
+# Terms that a notebook shows by name.
+NAMED = 5
 
 
 class Product:
@@ -43,8 +45,8 @@ class Product:
     TypeError
         If an entry is not a real number.
     ValueError
-        If the shapes do not fit, an entry is NaN or infinite, squares overflow or vanish, or every
-        term is zero: then there is nothing to sketch.
+        If the shapes do not fit, A and B name the terms differently, an entry is NaN or infinite,
+        squares overflow or vanish, or every term is zero: then there is nothing to sketch.
 
     Notes
     -----
@@ -69,6 +71,8 @@ class Product:
                 f"A and B must share the inner dimension; got shapes {self.A.shape} and "
                 f"{self.B.shape}: the columns of A must be as many as the rows of B"
             )
+        labels.agree("A", A, "B", B)
+        self._names = labels.names(A)
         columns, rows = column_squares(self.A, self._rows.T, alike=True)
         self.column_norms: Floats = np.sqrt(_checked("A", self.A, columns))
         self.row_norms: Floats = np.sqrt(_checked("B", self._rows.T, rows))
@@ -84,6 +88,11 @@ class Product:
                 f"A and B give terms of total norm {self.total:.3g}, whose square leaves float64 "
                 f"(allowed: {SMALLEST:.0e} to {LARGEST:.0e}); rescale A or B: errors scale with it"
             )
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the terms, where A is a data frame: those of its columns; else None."""
+        return self._names
 
     @property
     def d(self) -> int:
@@ -126,6 +135,52 @@ class Product:
         """``||AB||^2 / sum u_i^2``: 0 when the terms cancel, up to d when they all agree."""
         relative = self.term_norms / self.total
         return self.norm2 / self.total**2 / float(relative @ relative)
+
+    def table(self, mask: npt.ArrayLike | None = None, *, most: int = 10) -> str:
+        """Return the largest terms as text: names, shares of `total`, what a mask does to them.
+
+        Parameters
+        ----------
+        mask : (d,) array, optional
+            Weights of a mask; the last column has them.
+        most : int
+            How many terms are listed, the largest first.
+
+        Returns
+        -------
+        str
+            A table of a head and at most `most` lines. Terms of a data frame have the names of its
+            columns, all others are numbered from 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the mask is not d real numbers, or `most` no integer >= 1.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> print(Product(np.eye(3), [2.0, 5.0, 1.0]).table([0, 1.6, 0], most=2))
+        term  share  mask
+           1  62.5%   1.6
+           0  25.0%     0
+        """
+        most = validation.count("most", most)
+        heads = ["term", "share"]
+        order = np.argsort(-self.term_norms, kind="stable")[:most]
+        rows = [[name, f"{share:.1%}"] for name, share in self._largest(order)]
+        if mask is not None:
+            weights = validation.array("mask", mask, ndim=(1,))
+            if len(weights) != self.d:
+                raise ValueError(f"mask must have {self.d} entries; got {len(weights)}")
+            heads.append("mask")
+            rows = [[*row, f"{weights[i]:.4g}"] for row, i in zip(rows, order, strict=True)]
+        return terminal.aligned([heads, *rows], right=True)
+
+    def _largest(self, order: npt.NDArray[np.intp]) -> list[tuple[str, float]]:
+        """Return names and shares of the total of some terms."""
+        titles = self.names or range(self.d)
+        return [(str(titles[i]), self.term_norms[i] / self.total) for i in order]
 
     def factor(self) -> Floats:
         """Return C with ``||A diag(m) B - AB||_F = ||C (m - 1)||_2`` for every mask m (S0).
@@ -223,6 +278,10 @@ class Product:
             "||AB||, error of the empty mask": f"{self.norm2**0.5:.5g}",
             "coherence": f"{self.coherence:.3g} of at most {self.d:,}",
         }
+        if self.names:
+            order = np.argsort(-self.term_norms, kind="stable")[:NAMED]
+            listed = (f"{name} {share:.1%}" for name, share in self._largest(order))
+            found["largest terms, of U"] = ", ".join(listed)
         words = f"norms of the {self.d:,} terms, the largest first"
         return display.facts("Product", found, display.falling(self.term_norms, words))
 

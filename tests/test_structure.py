@@ -36,7 +36,16 @@ MEETING = {
     "__main__",
 }
 # Shared, but nothing is computed there that a twin could check.
-TOOLS = {"designs", "display", "methods", "kernels/_cache", "kernels/_jit", "parallel/blockwise"}
+TOOLS = {
+    "designs",
+    "display",
+    "labels",
+    "methods",
+    "terminal",
+    "kernels/_cache",
+    "kernels/_jit",
+    "parallel/blockwise",
+}
 COMPILERS = {"numba", "llvmlite"}
 
 

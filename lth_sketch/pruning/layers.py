@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from lth_sketch import conversion, validation
+from lth_sketch import conversion, labels, validation
 from lth_sketch.validation import Array
 
 Layers = TypeVar("Layers", Array, list[Array], dict[str, Array])
@@ -16,15 +16,17 @@ AXES = (1, 2, 3, 4)
 
 
 class Split(NamedTuple):
-    """Checked layers, what an error calls each, and the names of a mapping."""
+    """Checked layers, what an error calls each, the names of a mapping, and what was given."""
 
     layers: list[Array]
     titles: list[str]
     several: bool
     names: list[str] | None
+    given: list[Any]
 
     def join(self, layers: list[Array]) -> Any:
-        """Return layers in the form in which they came."""
+        """Return layers in the form in which they came, with their labels."""
+        layers = [labels.like(x, source) for x, source in zip(layers, self.given, strict=True)]
         if self.names is not None:
             return dict(zip(self.names, layers, strict=True))
         return layers if self.several else layers[0]
@@ -128,13 +130,13 @@ def split(scores: Any, *, name: str = "scores", log: bool = False) -> Split:
     ):
         entries, titles = list(scores), [f"{name}[{i}]" for i in range(len(scores))]
     else:
-        return Split([_checked(name, scores, log)], [name], False, None)
+        return Split([_checked(name, scores, log)], [name], False, None, [scores])
     if not entries:
         raise ValueError(f"{name} must hold at least one layer; got none")
     if names is not None and any(np.ndim(entry) == 0 for entry in entries):
         raise TypeError(f"{name} is a mapping of single numbers; pass a list of them")
     layers = [_checked(title, layer, log) for title, layer in zip(titles, entries, strict=True)]
-    return Split(layers, titles, True, names)
+    return Split(layers, titles, True, names, entries)
 
 
 def _checked(title: str, layer: Any, log: bool) -> Array:

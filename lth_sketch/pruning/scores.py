@@ -2,6 +2,8 @@
 
 A mask entry multiplies a row of w, so with several outputs a score is that of a whole row: where
 an algorithm differentiates by the mask, ``d/dm_i = sum_k w_ik d/dw_ik``.
+
+Scores of a data frame of pandas, or of labelled weights, are a series with the names of features.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import probabilities, validation
+from lth_sketch import labels, probabilities, validation
 from lth_sketch.product import Product
 from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
@@ -51,7 +53,8 @@ def magnitude(w: npt.ArrayLike) -> Floats:
     array([5., 2.])
     """
     # hypot neither overflows nor underflows, unlike a sum of squares.
-    return np.asarray(np.hypot.reduce(np.abs(_columns(_weights(w))), axis=1))
+    scores = np.asarray(np.hypot.reduce(np.abs(_columns(_weights(w))), axis=1))
+    return labels.over(scores, None, w)
 
 
 def synflow(w: npt.ArrayLike) -> Floats:
@@ -84,7 +87,7 @@ def synflow(w: npt.ArrayLike) -> Floats:
     >>> synflow([[3.0, -4.0], [0.0, 2.0]])
     array([7., 2.])
     """
-    return np.asarray(np.abs(_columns(_weights(w))).sum(axis=1))
+    return labels.over(np.asarray(np.abs(_columns(_weights(w))).sum(axis=1)), None, w)
 
 
 def snip(X: npt.ArrayLike, y: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
@@ -121,7 +124,7 @@ def snip(X: npt.ArrayLike, y: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
     """
     data, weights = _model(X, w)
     gradient = _normal(data, weights, _targets(y, data, weights))
-    return np.abs(_by_mask(weights, gradient))
+    return labels.over(np.abs(_by_mask(weights, gradient)), X, w)
 
 
 def snip_rms(X: npt.ArrayLike, w: npt.ArrayLike, noise: float) -> Floats:
@@ -161,7 +164,7 @@ def snip_rms(X: npt.ArrayLike, w: npt.ArrayLike, noise: float) -> Floats:
     data, weights = _model(X, w)
     tau = validation.number("noise", noise, low=0.0, high=float(np.finfo(np.float64).max))
     signal = _by_mask(weights, _normal(data, weights))
-    return np.hypot(signal, tau * Product(data, weights).term_norms)
+    return labels.over(np.hypot(signal, tau * Product(data, weights).term_norms), X, w)
 
 
 def grasp(X: npt.ArrayLike, y: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
@@ -202,7 +205,7 @@ def grasp(X: npt.ArrayLike, y: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
     """
     data, weights = _model(X, w)
     gradient = _normal(data, weights, _targets(y, data, weights))
-    return _by_mask(weights, _normal(data, gradient))
+    return labels.over(_by_mask(weights, _normal(data, gradient)), X, w)
 
 
 def sketch(X: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
@@ -235,7 +238,7 @@ def sketch(X: npt.ArrayLike, w: npt.ArrayLike) -> Floats:
     >>> sketch([[3.0, 0.0], [4.0, 1.0]], [1.0, -2.0])
     array([5., 2.])
     """
-    return Product(*_model(X, w)).term_norms
+    return labels.over(Product(*_model(X, w)).term_norms, X, w)
 
 
 def leverage(X: npt.ArrayLike, ridge: float = 0.0) -> Floats:
@@ -268,7 +271,7 @@ def leverage(X: npt.ArrayLike, ridge: float = 0.0) -> Floats:
     >>> leverage([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
     array([0.5 , 0.25, 0.25])
     """
-    return probabilities.leverage(validation.matrix("X", X), ridge)
+    return labels.over(probabilities.leverage(validation.matrix("X", X), ridge), X)
 
 
 def random(d: int, rng: np.random.Generator | int | None = None) -> Floats:
@@ -347,6 +350,7 @@ def _columns(w: Floats) -> Floats:
 
 
 def _model(X: npt.ArrayLike, w: npt.ArrayLike) -> tuple[Any, Floats]:
+    labels.agree("X", X, "w", w)
     data, weights = validation.matrix("X", X), _weights(w)
     if data.shape[1] != len(weights):
         raise ValueError(

@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import conversion, display, validation
+from lth_sketch import conversion, display, labels, validation
 from lth_sketch.reduction import Decomposition, decomposition, factor
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
 
 # Range of the largest entry: squares, and the sums of them, keep all their digits in float64.
 SMALLEST, LARGEST = 1e-140, 1e140
+# Features that a notebook shows by name.
+NAMED = 5
 
 
 class Problem:
@@ -41,8 +43,9 @@ class Problem:
     TypeError
         If an entry is not a real number, or a sparse X is neither CSR nor CSC.
     ValueError
-        If the shapes do not fit, an entry is NaN or infinite, the squares of the entries leave
-        the range of float64, or `n_samples` is below the rows of X.
+        If the shapes do not fit, X and w0 name the features differently, an entry is NaN or
+        infinite, the squares of the entries leave the range of float64, or `n_samples` is below
+        the rows of X.
 
     Notes
     -----
@@ -70,6 +73,8 @@ class Problem:
         *,
         n_samples: int | None = None,
     ) -> None:
+        labels.agree("X", X, "w0", w0)
+        self._names = labels.names(X)
         X, targets, self._outputs = data(X, y)
         n, d = X.shape
         samples = n if n_samples is None else validation.count("n_samples", n_samples)
@@ -97,7 +102,7 @@ class Problem:
         values = self._spectrum[1]
         found = {
             "samples": f"{self._factor.n_samples:,}",
-            "features": f"{d:,}",
+            "features": f"{d:,}" + (f": {', '.join(self.names[:NAMED])}" if self.names else ""),
             "outputs": f"{r:,}",
             "rank": f"{self.rank:,}",
             "singular values": f"{values[0]:.4g} to {values[-1]:.4g}" if len(values) else "none",
@@ -105,6 +110,11 @@ class Problem:
         words = "singular values, the largest first"
         drawing = display.falling(values, words) if len(values) else ""
         return display.facts("Problem", found, drawing)
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the features, where X is a data frame: those of its columns; else None."""
+        return self._names
 
     @property
     def singular_values(self) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import validation
+from lth_sketch import labels, validation
 from lth_sketch.designs import named
 from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
@@ -130,7 +130,8 @@ def mask(
     Returns
     -------
     (d,) array
-        Weights of `draw` with the same arguments, zero elsewhere.
+        Weights of `draw` with the same arguments, zero elsewhere; a series with the labels of `p`
+        where that is one of pandas.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def mask(
     indices, weights = _DRAWS[design](given, s, generator, threads)
     result = np.zeros(len(given.p), weights.dtype)
     result[indices] = 1.0 if binary else weights
-    return result
+    return labels.like(result, p)
 
 
 def masks(
