@@ -119,7 +119,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         except (ValueError, TypeError, FileNotFoundError, ImportError) as error:
             parser.error(f"argument --data: {name}: {error}")
     if "pgf" in options.format and shutil.which("xelatex") is None:
-        parser.error("argument --format: pgf needs xelatex, to measure its texts; there is none")
+        parser.error(
+            "argument --format: pgf needs xelatex, to measure its texts; install it (a package "
+            "texlive-xetex), or take pdf or svg"
+        )
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from figures.gallery import Script, shown
 from lth_sketch.plots import panels
-from lth_sketch.plots.tables import Table, digest, distinct, to_csv
+from lth_sketch.plots.tables import Table, digest, distinct, read, to_csv
 from lth_sketch.statements import REGISTER, Statement
 
 PAGE = Path(__file__).with_name("page.html")
@@ -55,6 +55,8 @@ def render(
         raise ValueError(f"{script.NAME} has computed no numbers")
     rows, columns = script.shape(len(distinct(table, "data")))
     files = {"csv": to_csv(table)}
+    # What is drawn is what the CSV holds, so that a reader of it can draw the same.
+    table = read(files["csv"])
     with style.context(str(panels.STYLE)), rc_context({"svg.hashsalt": script.NAME}):
         figure, axes = _paper(rows, columns, width)
         script.draw(table, axes)

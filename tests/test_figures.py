@@ -247,6 +247,14 @@ def test_interrupted_write_leaves_no_files(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_pgf_without_tex_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit):
+        run(tmp_path / "out", "--format", "pgf")
+    assert "argument --format: pgf needs xelatex" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_figure_without_numbers_is_an_error():
     with pytest.raises(ValueError, match="one has computed no numbers"):
         publish.render(stub("one"), [])

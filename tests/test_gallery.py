@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import importlib.util
+import io
 import json
 import sys
 from types import ModuleType
@@ -14,6 +18,7 @@ import figures
 from figures import __main__ as command
 from figures import gallery, publish
 from lth_sketch import Product, datasets, plots, probabilities
+from lth_sketch.plots import tables
 from lth_sketch.plots.tables import distinct, select
 
 # Compiled only: the figures are no part of the library whose lines are counted.
@@ -39,6 +44,31 @@ def test_every_figure_is_drawn_for_data_made_by_hand(script, own):
     assert script.SIZES.keys() == {"tiny", "smoke", "paper"}
     # Alternative text says what is seen, in more words than the title and in fewer than a caption.
     assert len(script.TITLE) < len(script.ALT) < len(script.CAPTION)
+    # Whoever reads the CSV draws the same picture from it.
+    for reader in readers():
+        again = reader(files["csv"])
+        assert publish.render(script, again, ["svg"])["svg"] == files["svg"], reader.__name__
+
+
+def readers():
+    """Readers of CSV: the standard library's, texts alone; pandas, or what it would make of it."""
+
+    def as_frames_do(content):
+        """Empty cells are no numbers, and a column of numbers is one of numbers."""
+        rows = list(csv.DictReader(io.StringIO(content.decode())))
+        for name in rows[0]:
+            with contextlib.suppress(ValueError):
+                for row, value in zip(rows, [float(row[name]) for row in rows], strict=True):
+                    row[name] = value
+        return [{k: np.nan if v == "" else v for k, v in row.items()} for row in rows]
+
+    def pandas(content):
+        import pandas
+
+        return pandas.read_csv(io.BytesIO(content)).to_dict("records")
+
+    found = [tables.read, as_frames_do]
+    return [*found, pandas] if importlib.util.find_spec("pandas") else found
 
 
 def test_a_new_figure_is_one_file(monkeypatch):

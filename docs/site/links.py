@@ -25,7 +25,7 @@ class Page(HTMLParser):
         named = dict(attrs)
         self.anchors |= {value for key, value in attrs if key in ("id", "name") and value}
         rel = named.get("rel") or ""
-        for key in ("href", "src"):
+        for key in ("href", "src", "srcset"):
             value = named.get(key)
             if value and "canonical" not in rel:
                 self.links.append((tag, value))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,30 @@ def to_csv(table: Table) -> bytes:
     writer.writeheader()
     writer.writerows({name: _text(value) for name, value in row.items()} for row in table)
     return buffer.getvalue().encode()
+
+
+def read(content: bytes) -> Table:
+    r"""Return the table of a CSV file: columns of numbers are numbers, names of data are texts.
+
+    Examples
+    --------
+    >>> read(b"data,s,value\n7,1,0.5\n8,2,inf\n")
+    [{'data': '7', 's': 1, 'value': 0.5}, {'data': '8', 's': 2, 'value': inf}]
+    """
+    heads, *lines = csv.reader(io.StringIO(content.decode()))
+    columns = [
+        list(column) if head == "data" else _numbers(column)
+        for head, column in zip(heads, zip(*lines, strict=True), strict=True)
+    ]
+    return [dict(zip(heads, entry, strict=True)) for entry in zip(*columns, strict=True)]
+
+
+def _numbers(column: Sequence[str]) -> list[Any]:
+    """Return integers if all entries are, else numbers if all are, else the texts."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return [kind(text) for text in column]
+    return list(column)
 
 
 def digest(content: bytes) -> str:

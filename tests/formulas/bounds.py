@@ -52,9 +52,12 @@ def phi(z):
 
 @evaluates("Bounds")
 def constants():
-    r"""T=E\lVert Y\rVert^2=sV,\quad \Sigma=EYY^T,\quad \sigma^2=\lambda_{\max}(\Sigma),\quad
-    M=\max_i\lVert Y_i\rVert,\quad R=\max_i\frac{u_i}{p_i},\quad D=\max_{ij}\lVert Z_i-Z_j\rVert,
-    \quad \omega^2=E(\lVert Y\rVert^2-T)^2 .
+    r"""\begin{gathered}
+    T=E\lVert Y\rVert^2=sV,\quad \Sigma=EYY^T,\quad \sigma^2=\lambda_{\max}(\Sigma),\quad
+    M=\max_i\lVert Y_i\rVert,\\
+    R=\max_i\frac{u_i}{p_i},\quad D=\max_{ij}\lVert Z_i-Z_j\rVert,\quad
+    \omega^2=E(\lVert Y\rVert^2-T)^2 .
+    \end{gathered}
     """
     close(T, s * moments.multinomial(PRODUCT, p, s))
     close(R, np.linalg.norm(Z, axis=1).max())

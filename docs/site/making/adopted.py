@@ -84,6 +84,15 @@ def _relative(target: str, there: Path) -> str:
     return "../" * len(there.parts) + target if there.parts else target
 
 
+# What is said below the title of a page of results: the order of a page is part of what it says.
+ORDER = (
+    "*The rows of tables stand in the order of the experiment. Where JavaScript runs, a press on "
+    "the head of a column sorts by it, and a second press the other way round.*"
+)
+
+
 def _sortable(text: str) -> str:
-    """Return the text with every table in a box whose heads can be pressed."""
-    return re.sub(r"((?:^\|.*\n)+)", r":::{container} sortable\n\n\1\n:::\n", text, flags=re.M)
+    """Return the text with every table in a box whose heads can be pressed, and a word on that."""
+    text = re.sub(r"((?:^\|.*\n)+)", r":::{container} sortable\n\n\1\n:::\n", text, flags=re.M)
+    title, rest = text.split("\n", 1)
+    return f"{title}\n\n{ORDER}\n{rest}"

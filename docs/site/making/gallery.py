@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 import tempfile
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from figures import __main__ as figures
+from figures import publish
+from figures.gallery import SCRIPTS
 from lth_sketch import verify
 from lth_sketch.certificate import page
+from lth_sketch.plots.tables import read
 from lth_sketch.statements import REGISTER
 from making import theory
 
@@ -32,11 +36,10 @@ def write(
             figures.main(["--size", "smoke", "--out", str(folder), "--data", *data])
         listed = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["figures"]
         (extra / "figures").mkdir()
-        (made / "pictures").mkdir()
         for item in listed:
             for kind in NEEDED:
                 shutil.copy(folder / f"{item['name']}.{kind}", extra / "figures")
-            shutil.copy(folder / f"{item['name']}.png", made / "pictures")
+            (extra / "figures" / f"{item['name']}_narrow.png").write_bytes(_narrow(folder, item))
         names = [item["name"] for item in listed]
         judged = [s for s in REGISTER if labels is None or s.label in labels]
         report = verify.run(judged, data, trials=trials)
@@ -47,6 +50,13 @@ def write(
     body = "\n".join(_figure(item, data) for item in listed)
     (gallery / "index.md").write_text(f"{HEAD}\n{body}", encoding="utf-8")
     (made / "certificate.md").write_text(_certificate(report, data, trials), encoding="utf-8")
+
+
+def _narrow(folder: Path, item: dict[str, Any]) -> bytes:
+    """Return a figure with its panels below one another, for a phone, from its table."""
+    script = next(script for script in SCRIPTS if item["name"] == script.NAME)
+    table = read((folder / f"{item['name']}.csv").read_bytes())
+    return publish.render(script, table, ["png"], "one")["png"]
 
 
 HEAD = """# Gallery
@@ -69,9 +79,7 @@ def _figure(item: dict[str, Any], data: list[str]) -> str:
     command = f"python -m figures --only {name} --size {item['size']} --data {' '.join(data)}"
     return f"""## {item["title"]}
 
-```{{image}} ../pictures/{name}.png
-:alt: {words}
-```
+{picture(name, words, "../figures")}
 
 {caption}
 
@@ -83,6 +91,14 @@ Shows {shows}.
 
 <p>{links}</p>
 """
+
+
+def picture(name: str, words: str, folder: str) -> str:
+    """Return a figure as HTML: on a phone its panels stack."""
+    return (
+        f'<picture><source media="(max-width: 34rem)" srcset="{folder}/{name}_narrow.png">'
+        f'<img src="{folder}/{name}.png" alt="{html.escape(words)}"></picture>'
+    )
 
 
 def _plain(text: str) -> str:
@@ -101,7 +117,8 @@ Every statement of the register, judged on {", ".join(data)} when this site was 
 **{report.summary()}**. The <a href="full_certificate.html">full certificate</a> is one page of its
 own, with every interval drawn, what each verdict means, and the figures.
 `lth-sketch verify --trials {trials} --out certificate.html` makes it;
-[how to read it](guide/reading_a_bound.md).
+[how to read it](guide/reading_a_bound.md). Rows stand in the order of the theory; where JavaScript
+runs, a press on the head of a column sorts by it.
 
 :::{{container}} sortable
 

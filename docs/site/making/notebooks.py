@@ -39,7 +39,13 @@ def write(source: Path, folder: Path, *, run: bool = True) -> None:
         if run:
             place = {"metadata": {"path": str(source.parents[1])}}
             NotebookClient(
-                notebook, timeout=600, startup_timeout=600, kernel_name="python3", resources=place
+                notebook,
+                timeout=600,
+                startup_timeout=600,
+                kernel_name="python3",
+                resources=place,
+                # The kernel warns that it talks over ports of this machine: it is nobody's news.
+                extra_arguments=["--log-level=ERROR"],
             ).execute()
         nbformat.write(notebook, folder / f"{name}.ipynb")
     listed = "\n".join(names)
