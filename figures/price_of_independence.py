@@ -55,6 +55,8 @@ PREPARED: dict[str, tuple[str | None, Look]] = {
     "centred": ("centre", Look("centred", panels.RED)),
     "standardised": ("standardise", Look("standardised", panels.GREEN)),
 }
+# Told apart in grey too.
+HATCHES = {"raw": "", "centred": "//////", "standardised": "......"}
 LIMIT = Look("limit for any weights (D3)", panels.BLACK, "", "_")
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 # Below this the price is drawn on a linear scale, down to zero.
@@ -144,8 +146,9 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     right.set_title("the worst data for a draw")
     left.set_ylabel("price − 1, what it costs more")
     right.set_ylabel("worst case / minimax")
-    looks = [look for _, look in PREPARED.values()]
-    keys = [panels.key(look, filled=True) for look in looks]
+    keys = [
+        panels.key(look, filled=True, hatch=HATCHES[case]) for case, (_, look) in PREPARED.items()
+    ]
     panels.legend_below(left, [*keys, panels.key(LIMIT)])
     panels.legend_below(right, [*map(panels.key, NORMS.values())], columns=1)
 
@@ -172,7 +175,11 @@ def _draw_price(axes: Axes, part: Table) -> None:
                 widths=0.17,
                 showfliers=False,
                 patch_artist=True,
-                boxprops={"facecolor": f"{look.color}40", "edgecolor": look.color},
+                boxprops={
+                    "facecolor": f"{look.color}40",
+                    "edgecolor": look.color,
+                    "hatch": HATCHES[case],
+                },
                 medianprops=pen,
                 whiskerprops=pen,
                 capprops=pen,
@@ -210,6 +217,7 @@ def _draw_worst(axes: Axes, part: Table) -> None:
             place = np.arange(len(WORST)) + 0.12 * (2 * j - 1) + 0.04 * (i - (len(data) - 1) / 2)
             known = np.isfinite(value)
             panels.markers(axes, place[known], value[known], look)
+            panels.markers(axes, place[~known], np.full((~known).sum(), top), look)
             for x in place[~known]:
                 arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.9}
                 axes.annotate("", (x, high), (x, top), arrowprops=arrow)

@@ -27,13 +27,14 @@ TITLE = "What is lost after training under the mask"
 SHOWS = ("B5", "E4", "E5")
 CAPTION = (
     "Squared loss of the linear model, one output a class, trained to the end under a mask and "
-    "divided by the loss of the empty mask. Two thirds of the samples are trained on, one third is "
-    "held out. Lines: the k largest of each score, the median over Gaussian initializations; on "
-    "the left every prefix of the order comes from one factorisation (E5). Markers with 5-95%: "
-    "random masks of k features in proportion to the sketch score or to the ridge leverage scores "
-    "(priority samples, at every other size each); to draw uniformly is to keep the largest of a "
-    "random score. Only which features are kept matters here, not their weights. The horizontal "
-    "line is the dense model, the floor of the training loss.\n"
+    "divided by the loss of the empty mask. Two thirds of the samples are trained on, one third "
+    "is held out. Lines, some with open markers to tell them apart: the k largest of each score, "
+    "the median over Gaussian initializations; on the left every prefix of the order comes from "
+    "one factorisation (E5). Markers with 5-95%: random masks of k features in proportion to the "
+    "sketch score or to the ridge leverage scores (priority samples, at every other size each); "
+    "to draw uniformly is to keep the largest of a random score. Only which features are kept "
+    "matters here, not their weights. The horizontal line is the dense model, the floor of the "
+    "training loss.\n"
     "See that what the score sees matters more than whether the mask is drawn. On digits the "
     "scores that see the data keep pixels that are in use and reach the dense model with two "
     "thirds of the features, while magnitude and SynFlow, which see random weights only, do no "
@@ -61,11 +62,15 @@ DRAWN = ("sketch", "leverage")
 # Risk of E4.
 DELTA = 0.05
 QUANTILES = {"q05": 0.05, "median": 0.5, "q95": 0.95}
+# The markers of scores that are drawn too stand for the drawn masks.
 LINES = {
-    name: look._replace(label=f"top-k, {look.label}", marker="") for name, look in SCORES.items()
+    name: look._replace(label=f"top-k, {look.label}", marker="" if name in DRAWN else look.marker)
+    for name, look in SCORES.items()
 }
 DRAWS = {name: SCORES[name]._replace(label=f"drawn, {name}", linestyle="") for name in DRAWN}
 DENSE = Look("dense model", "0.6")
+# Log-odds of the fractions at which lines have markers, for the first of them.
+MARKED = np.linspace(-2.7, 1.7, 4)
 SIDES = {"train": "trained on", "held out": "held out"}
 
 
@@ -175,13 +180,22 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     panels.legend_below(axes[-1, 1], [*map(panels.key, (*DRAWS.values(), DENSE))], columns=1)
 
 
+def _near(kept: Floats, wanted: Floats) -> Integers:
+    """Return the places of the fractions that are next to the wanted ones."""
+    return np.unique(abs(np.subtract.outer(wanted, kept)).argmin(axis=1))
+
+
 def _draw_side(axes: Axes, part: Table, side: str) -> None:
     seen = []
-    for name, look in LINES.items():
+    for place, (name, look) in enumerate(LINES.items()):
         found = select(
             part, how="path" if side == "train" else "top-k", score=name, quantity="median"
         )
         panels.line(axes, found["kept"], found["value"], look)
+        if look.marker:
+            # A few markers tell lines in grey; those of each stand at fractions of their own.
+            few = _near(found["kept"], scipy.special.expit(MARKED + place / 5))
+            panels.markers(axes, found["kept"][few], found["value"][few], look)
         seen.append(found["value"])
     for first, (name, look) in enumerate(DRAWS.items()):
         low, median, high = (

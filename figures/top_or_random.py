@@ -178,7 +178,10 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         right.set_ylabel("error of top-k / error of the draw")
     for bottom in axes[-1]:
         bottom.set_xlabel("expected kept fraction of the features")
-    panels.legend_below(axes[-1, 0], [panels.key(look) for look, _ in DESIGNS.values()])
+    products = [panels.key(look._replace(linestyle="")) for look in PRODUCTS.values()]
+    wins = panels.key(Look("full: a draw wins", panels.GREY, "", "o"), full=True)
+    designs = [panels.key(look) for look, _ in DESIGNS.values()]
+    panels.legend_below(axes[-1, 0], [*designs, *products, wins])
     lines = [Look(DESIGNS[d][0].label, panels.GREY, style) for d, style in SHOWN.items()]
     panels.legend_below(axes[-1, 1], [*map(panels.key, (*PRODUCTS.values(), *lines))])
 

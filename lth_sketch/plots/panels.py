@@ -98,14 +98,21 @@ def markers(axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, look: Look) -> None:
 
 
 def band(axes: Axes, x: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike, look: Look) -> None:
-    """Fill between two quantiles, with thin edges that tell overlapping bands apart."""
+    """Fill between two quantiles; edges in the series' own dashes tell overlapping bands apart."""
     axes.fill_between(x, low, high, color=look.color, alpha=0.1, linewidth=0)
+    style = look.linestyle or "-"
     for edge in (low, high):
-        axes.plot(x, edge, color=look.color, linewidth=0.4, alpha=0.6)
+        axes.plot(x, edge, color=look.color, linestyle=style, linewidth=0.5, alpha=0.8)
 
 
-def key(look: Look, *, filled: bool = False) -> Artist:
-    """Return what stands for a series in a legend: its line and marker, or its band."""
+def key(look: Look, *, filled: bool = False, full: bool = False, hatch: str = "") -> Artist:
+    """Return what stands for a series in a legend.
+
+    Its line and its marker, open or full; or its band, or a box with a hatch.
+    """
+    if hatch:
+        face = f"{look.color}40"
+        return Patch(facecolor=face, edgecolor=look.color, hatch=hatch, label=look.label)
     if filled:
         return Patch(facecolor=look.color, alpha=0.25, label=look.label)
     return Line2D(
@@ -114,7 +121,7 @@ def key(look: Look, *, filled: bool = False) -> Artist:
         color=look.color,
         linestyle=look.linestyle or "none",
         marker=look.marker,
-        markerfacecolor="white",
+        markerfacecolor=look.color if full else "white",
         label=look.label,
     )
 
