@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 SITE = ROOT / "docs" / "site"
 sys.path.insert(0, str(SITE))
 
+import links  # noqa: E402
 from making import adopted, notebooks, reference, theory  # noqa: E402
 
 # Made when the site is built.
@@ -119,3 +120,38 @@ def test_links_of_adopted_pages_hold_or_are_words(tmp_path):
             inside = goal.relative_to(tmp_path.resolve()).as_posix()
             known = goal.exists() or inside.startswith("theory/") or page.name == "index.md"
             assert known, (page.name, target)
+
+
+def test_what_readers_would_miss_is_found(tmp_path):
+    (tmp_path / "whole.html").write_text(
+        '<html lang="en"><a href="#here">x</a><p id="here"><img src="a.png" alt="a line" '
+        'srcset="a.png"><a href="https://example.org">y</a><svg role="img" aria-label="z"></svg>'
+    )
+    (tmp_path / "a.png").touch()
+    assert links.check(tmp_path) == []
+    (tmp_path / "broken.html").write_text(
+        '<html><a href="gone.html">x</a><a href="whole.html#gone">x</a><img src="b.png">'
+        '<source srcset="c.png"><script src="https://example.org/x.js"></script>'
+        '<p tabindex="3"><svg role="img"></svg>'
+    )
+    assert sorted(line.removeprefix("broken.html: ") for line in links.check(tmp_path)) == [
+        "no language",
+        "no such file: b.png",
+        "no such file: c.png",
+        "no such file: gone.html",
+        "no such place: whole.html#gone",
+        "picture without words: b.png",
+        "picture without words: svg",
+        "reads from the network: https://example.org/x.js",
+        "the keyboard leaps to: p",
+    ]
+
+
+def test_results_say_how_their_tables_are_sorted(tmp_path):
+    (tmp_path / "guide").mkdir()
+    (tmp_path / "guide" / "index.md").write_text(
+        (SITE / "source" / "guide" / "index.md").read_text()
+    )
+    adopted.write(ROOT, tmp_path)
+    for page in (tmp_path / "results").glob("*.md"):
+        assert page.read_text().splitlines()[2] == adopted.ORDER

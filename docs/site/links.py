@@ -1,4 +1,8 @@
-"""Every link of a folder of pages leads somewhere, and every picture says in words what is seen."""
+"""Every link of a folder of pages leads somewhere, and whoever does not see or click can read it.
+
+Pictures say in words what is seen, pages say their language, and the keyboard goes through them in
+the order in which they are written.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,15 @@ CLICKED = ("a",)
 
 
 class Page(HTMLParser):
-    """Anchors, links and pictures without words of one page."""
+    """Anchors, links, pictures without words and leaps of the keyboard of one page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[tuple[str, str]] = []
         self.mute: list[str] = []
+        self.leaps: list[str] = []
+        self.language = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -31,10 +37,16 @@ class Page(HTMLParser):
                 self.links.append((tag, value))
         if tag == "img" and not named.get("alt"):
             self.mute.append(named.get("src") or "")
+        if tag == "svg" and named.get("role") == "img" and not named.get("aria-label"):
+            self.mute.append("svg")
+        if tag == "html":
+            self.language = named.get("lang") or ""
+        if (named.get("tabindex") or "0").strip() not in ("0", "-1"):
+            self.leaps.append(tag)
 
 
 def check(folder: Path) -> list[str]:
-    """Return a line for each link that leads nowhere, and for each picture without words."""
+    """Return a line for each link that leads nowhere, and for whatever some readers would miss."""
     pages = {
         path.resolve(): Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")
     }
@@ -42,6 +54,9 @@ def check(folder: Path) -> list[str]:
     for path, page in pages.items():
         where = path.relative_to(folder.resolve())
         found += [f"{where}: picture without words: {source}" for source in page.mute]
+        found += [f"{where}: the keyboard leaps to: {tag}" for tag in page.leaps]
+        if not page.language:
+            found.append(f"{where}: no language")
         for tag, target in page.links:
             parts = urlsplit(target)
             if parts.scheme in ("data", "mailto"):
