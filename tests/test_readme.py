@@ -80,3 +80,22 @@ def test_a_statement_of_ones_own_is_judged(capsys):
     exec(compile(OWN_STATEMENT, "README.md", "exec"), {})
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("M1")]
     assert [line.split()[3] for line in rows] == ["certified", "certified"]
+
+
+def test_every_statement_and_every_figure_has_a_row():
+    theory = (Path(__file__).parents[1] / "docs" / "theory.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| label \|.*\n\| --- .*\n((?:\|.*\n)+)", README, re.M)
+    assert rows is not None
+    named = set()
+    for row in rows[1].splitlines():
+        for label in row.split("|")[1].split(","):
+            first, *last = label.strip().split("-")
+            kind, numbers = first.rstrip("0123456789"), [first, *last]
+            if last:
+                low, high = (int(name.removeprefix(kind)) for name in numbers)
+                numbers = [f"{kind}{k}" for k in range(low, high + 1)]
+            named |= set(numbers)
+    assert named == set(re.findall(r"^### (.+?) -- ", theory, re.M))
+    figures = Path(__file__).parents[1] / "figures"
+    scripts = {path.stem for path in figures.glob("*.py") if "\nSHOWS = " in path.read_text()}
+    assert set(re.findall(r"^\| `(\w+)` \| (?!for)", README, re.M)) >= scripts
