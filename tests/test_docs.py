@@ -87,6 +87,22 @@ def test_pages_that_are_named_exist(page):
         assert goal.exists() or relative in MADE or source.exists(), target
 
 
+def test_every_code_block_of_the_site_runs(request):
+    """Python is written as doctests, in pages that a plain run of pytest or test-networks takes."""
+    paths = [ROOT / path for path in request.config.getini("testpaths")]
+    pages = [*(SITE / "source").rglob("*.md"), *(ROOT / source for source in adopted.PAGES)]
+    pages += [ROOT / "docs" / "theory.md", *(ROOT / "docs" / "results").glob("*.md")]
+    run = 0
+    for page in pages:
+        blocks = re.findall(r"^```(?:python|pycon|py)\n(.*?)^```", page.read_text(), re.M | re.S)
+        for block in blocks:
+            assert block.startswith(">>> "), (page.name, block)
+            assert block.endswith("\n\n"), (page.name, "no empty line before the fence", block)
+            assert any(page.is_relative_to(path) for path in paths), page.name
+            run += 1
+    assert run > 20
+
+
 def test_notebooks_are_those_in_the_order_and_assert_something():
     found = {path.stem: path.read_text() for path in (ROOT / "docs" / "notebooks").glob("*.py")}
     assert found.keys() == set(notebooks.ORDER)
