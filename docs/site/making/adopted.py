@@ -92,7 +92,11 @@ ORDER = (
 
 
 def _sortable(text: str) -> str:
-    """Return the text with every table in a box whose heads can be pressed, and a word on that."""
+    """Return the text with every table in a box whose heads can be pressed, and a word on that.
+
+    A number and its uncertainty stay in one line.
+    """
+    text = re.sub(r"(?<=\d) \+- (?=\d)", "\u00a0\u00b1\u00a0", text)
     text = re.sub(r"((?:^\|.*\n)+)", r":::{container} sortable\n\n\1\n:::\n", text, flags=re.M)
     title, rest = text.split("\n", 1)
     return f"{title}\n\n{ORDER}\n{rest}"
