@@ -19,6 +19,7 @@ from matplotlib import rc_context, style
 from matplotlib.figure import Figure
 
 from figures.gallery import Script, shown
+from lth_sketch.display import mathematics
 from lth_sketch.plots import panels
 from lth_sketch.plots.tables import Table, digest, distinct, read, to_csv
 from lth_sketch.statements import REGISTER, Statement
@@ -152,7 +153,7 @@ def _section(item: Mapping[str, Any]) -> str:
         f"<dt>{key}</dt><dd>{html.escape(value)}</dd>" for key, value in facts.items()
     )
     claims = "\n".join(
-        f"<li><strong>{html.escape(label)}</strong> {html.escape(claim)}</li>"
+        f"<li><strong>{html.escape(label)}</strong> {mathematics(claim)}</li>"
         for label, found in item["claims"].items()
         for claim in found
     )

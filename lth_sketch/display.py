@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -9,8 +10,67 @@ import numpy as np
 
 from lth_sketch.validation import Floats
 
+# Names of Greek letters in claims, as they are typed.
+GREEK = {
+    "alpha": "α",
+    "beta": "β",
+    "chi": "χ",
+    "delta": "δ",
+    "eps": "ε",
+    "kappa": "κ",
+    "lam": "λ",
+    "lambda": "λ",
+    "omega": "ω",
+    "pi": "π",
+    "sigma": "σ",
+}
+# How claims are typed, and how they are printed; a sum is one where terms with indices follow.
+SIGNS = (
+    (r"\|\|", "‖"),
+    (r"<=", "≤"),
+    (r">=", "≥"),
+    (r"(?<= )-(?= )", "−"),
+    (r"\^(\{?)-", r"^\1−"),
+    (r"(?<== )-", "−"),
+    (r"\bsum(?=_| \S*_| VIF| sqrt VIF)", "∑"),
+    (r"\bsqrt\b", "√"),
+    (r"\b([A-Z])~", "\\1\N{COMBINING TILDE}"),
+    (r"\bp\*", "p^*"),
+    # A letter whose name has a number behind it is squared: sigma2, chi2_1.
+    (rf"(?<![A-Za-z])({'|'.join(GREEK)})2(?![A-Za-z0-9])", "\\1^2"),
+)
 # Pixels of a drawing within a line of text.
 WIDTH, HEIGHT = 160, 36
+
+
+def symbols(text: str) -> str:
+    """Return a claim with the signs and the letters that it names, as plain text.
+
+    Examples
+    --------
+    >>> symbols("||err||^2 <= sum u_i^2 / pi_i - beta")
+    '‖err‖^2 ≤ ∑ u_i^2 / π_i − β'
+    """
+    for typed, printed in SIGNS:
+        text = re.sub(typed, printed, text)
+    names = "|".join(sorted(GREEK, key=len, reverse=True))
+    return re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z0-9])", lambda found: GREEK[found[1]], text)
+
+
+def mathematics(text: str) -> str:
+    """Return a claim as HTML: its signs, and what stands above and below the line.
+
+    Examples
+    --------
+    >>> mathematics("(A S)^T K_lam^{-1/2} <= pi_ij")
+    '(A S)<sup>T</sup> K<sub>λ</sub><sup>−1/2</sup> ≤ π<sub>ij</sub>'
+    """
+    found = escape(symbols(text))
+    # In braces, or one word, number or star.
+    for sign, tag in (("_", "sub"), (r"\^", "sup")):
+        found = re.sub(sign + r"\{([^}]*)\}", rf"<{tag}>\1</{tag}>", found)
+        found = re.sub(sign + r"(−?[^\W_]+|\*)", rf"<{tag}>\1</{tag}>", found)
+    return found
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:

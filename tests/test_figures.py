@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import doctest
 import hashlib
-import html
 import json
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 
 from figures import __main__ as command
 from figures import gallery, initialization_error, publish, sharpness
-from lth_sketch import datasets, tolerances
+from lth_sketch import datasets, display, tolerances
 from lth_sketch.plots import panels, tables
 from lth_sketch.statements import REGISTER
 
@@ -152,7 +151,7 @@ def test_run_writes_every_figure_and_lists_it(made):
         assert item["digest"] in page
         for s in (s for s in REGISTER if s.label in item["shows"]):
             assert s.claim in item["claims"][s.label]
-            assert f"<li><strong>{s.label}</strong> {html.escape(s.claim)}</li>" in page
+            assert f"<li><strong>{s.label}</strong> {display.mathematics(s.claim)}</li>" in page
         assert item["caption"].splitlines()[0][:40] in page.replace("&amp;", "&")
         assert item["data"] == [
             {"name": "digits", "split": "all", "samples": 1797, "features": 64},

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 
+from lth_sketch import display
 from lth_sketch.statements.statement import APPROXIMATION_WIDTH, IDENTITY_WIDTH
 from lth_sketch.verify import NOT_MET, Verdict
 
@@ -103,7 +104,7 @@ def _panel(heading: str, rows: Sequence[Verdict], axis: Axis, number: str) -> st
         if i % 2 == 0:
             parts.append(_box(0, WIDTH, top, ROW * count, SHADE))
         parts.append(_text(4, top + 12, label, weight=600))
-        lines = textwrap.wrap(claim, LETTERS, max_lines=count, placeholder=" …")
+        lines = textwrap.wrap(display.symbols(claim), LETTERS, max_lines=count, placeholder=" …")
         parts += [_text(CLAIM, top + 12 + ROW * j, line, PALE) for j, line in enumerate(lines)]
         top += ROW * count
     width = {"identity": IDENTITY_WIDTH, "approximation": APPROXIMATION_WIDTH}.get(rows[0].status)

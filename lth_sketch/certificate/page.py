@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from lth_sketch import display
 from lth_sketch.certificate import forest
 from lth_sketch.verify import NOT_MET, Report, Verdict
 
@@ -74,11 +75,12 @@ tbody th { border-bottom: 0; padding-top: .6rem; } tbody th span { font-weight: 
 
 
 class Picture(NamedTuple):
-    """A drawn figure: its content as a data URI, its headline and its caption."""
+    """A drawn figure: its content as a data URI, its headline, its caption, and what is seen."""
 
     uri: str
     title: str
     caption: str
+    alt: str
 
 
 def pictures(folder: Path, names: Iterable[str]) -> dict[str, Picture]:
@@ -115,7 +117,8 @@ def pictures(folder: Path, names: Iterable[str]) -> dict[str, Picture]:
                     content = base64.b64encode(path.read_bytes()).decode()
                     item = about.get(name, {"title": name, "caption": ""})
                     uri = f"data:{kind};base64,{content}"
-                    found[name] = Picture(uri, item["title"], item["caption"])
+                    words = item.get("alt", item["title"])
+                    found[name] = Picture(uri, item["title"], item["caption"], words)
     if not found:
         raise FileNotFoundError(
             f"{folder} holds no picture of {', '.join(names)}; draw them with `make figures`"
@@ -262,7 +265,7 @@ def _shown(name: str | None, rows: list[Verdict], drawn: Mapping[str, Picture]) 
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in MEANINGS if v in verdicts)
         lines.append(
             f"<tr><td><strong>{escape(label)}</strong></td><td>{status}</td>"
-            f"<td>{escape(claim)}</td><td>{counts}</td></tr>"
+            f"<td>{display.mathematics(claim)}</td><td>{counts}</td></tr>"
         )
     body = "\n".join(lines)
     return f"""{heading}
@@ -276,7 +279,7 @@ def _shown(name: str | None, rows: list[Verdict], drawn: Mapping[str, Picture]) 
 
 def _picture(picture: Picture) -> str:
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in picture.caption.splitlines())
-    return f"""<figure><img src="{picture.uri}" alt="{escape(picture.title)}">
+    return f"""<figure><img src="{picture.uri}" alt="{escape(picture.alt)}">
 <figcaption><strong>{escape(picture.title)}</strong>{paragraphs}</figcaption></figure>
 """
 
@@ -285,7 +288,7 @@ def _judged(label: str, status: str, claim: str, rows: Iterable[Verdict]) -> str
     """Return one statement of the table: its claim, and a row for each product."""
     lines = "\n".join(map(_row, rows))
     return f"""<tbody>
-<tr><th colspan="9">{escape(label)} <span>{status}: {escape(claim)}</span></th></tr>
+<tr><th colspan="9">{escape(label)} <span>{status}: {display.mathematics(claim)}</span></th></tr>
 {lines}
 </tbody>"""
 
