@@ -355,8 +355,8 @@ FAULTS = (
     _fault(
         "GraSP with the wrong sign",
         "pruning/scores.py",
-        "return _by_mask(weights, _normal(data, gradient))",
-        "return -_by_mask(weights, _normal(data, gradient))",
+        "labels.over(_by_mask(weights, _normal(data, gradient)), X, w)",
+        "labels.over(-_by_mask(weights, _normal(data, gradient)), X, w)",
         "pruning",
     ),
     # --- designs of fixed size, and sketches ---
