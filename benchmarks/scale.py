@@ -6,6 +6,7 @@ Name `rows` or `weights` for one of the two.
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import shutil
@@ -24,12 +25,13 @@ from lth_sketch import checkpoints, reduction, scale
 from lth_sketch.checkpoints.shards import header
 
 GIGABYTES = float(os.environ.get("SCALE_GB", "1"))
+PARTS = ("rows", "weights")
 SHARDS, TENSORS = 8, 28
 # What each ratio may be at most.
 LIMITS = {"top": 3.0, "poisson": 5.0, "systematic": 5.0, "priority": 5.5}
 
 
-def run(parts: Sequence[str] = ("rows", "weights")) -> list[Row]:
+def run(parts: Sequence[str] = PARTS) -> list[Row]:
     """Return a row for each pass over rows, and for each design over weights."""
     found = []
     for part in parts:
@@ -238,7 +240,9 @@ def _weights(folder: Path) -> list[Row]:
 
 def main() -> None:
     """Print the table; the ratio is ours over the other."""
-    parts = sys.argv[1:] or ["rows", "weights"]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=PARTS, metavar="PART", help=", ".join(PARTS))
+    parts = parser.parse_args().parts or PARTS
     print(table(run(parts)).replace("times faster", "ratio of CPU time"))
     print(
         f"peak of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"

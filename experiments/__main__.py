@@ -6,31 +6,49 @@ Each run is saved as it ends; what is in the table already is not run again.
 from __future__ import annotations
 
 import argparse
+import math
+import multiprocessing
+import time
+from collections.abc import Iterable
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments import deciders, gallery, kernels, plans, store
-from experiments.runs import perform
+from experiments.runs import Run, perform
 from experiments.summary import describe, markdown
 from lth_sketch.parallel.executors import connected
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
-def main() -> None:
-    """Parse the arguments and run."""
+def options() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m experiments", description=__doc__)
     parser.add_argument("--threads", type=int, help="threads of PyTorch; one at smoke size")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="run on a dask cluster")
+    parser.add_argument("--workers", type=int, default=1, help="processes that share the runs")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="start no run after so long; the same command goes on from there",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_runs(commands, "trial", "the trial: 1% kept, five scores, top-k and draw")
+    _add_runs(commands, "trial", "the trial: 1%% kept, five scores, top-k and draw")
     _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
     deciding = commands.add_parser("who", help="what decides who wins: initial weights, densities")
     deciding.add_argument("--seeds", type=int, default=5)
     deciding.add_argument("--out", type=Path, default=RESULTS / "who_digits.csv")
     deciding.set_defaults(job=_who)
+    keeping = commands.add_parser("patterns", help="two of every four inputs, top-k and draw")
+    keeping.add_argument("--seeds", type=int, default=5)
+    keeping.add_argument("--out", type=Path, default=RESULTS / "patterns_digits.csv")
+    keeping.set_defaults(job=_patterns)
     widening = commands.add_parser("kernels", help="tangent kernels of pruned networks by width")
     widening.add_argument("--widths", type=int, nargs="+", default=kernels.WIDTHS)
     widening.add_argument("--seeds", type=int, default=5)
@@ -51,7 +69,17 @@ def main() -> None:
         "--stored", action="store_true", help="train nothing: draw the results that are stored"
     )
     drawing.set_defaults(job=_figures)
+    return parser
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = options()
     chosen = parser.parse_args()
+    if chosen.workers < 1:
+        parser.error(f"argument --workers: must be >= 1; got {chosen.workers}")
+    if not chosen.minutes > 0:
+        parser.error(f"argument --minutes: must be > 0; got {chosen.minutes}")
     # Networks that small gain nothing from threads, which stall where other processes run.
     threads = chosen.threads or (1 if getattr(chosen, "size", None) == "smoke" else None)
     if threads:
@@ -68,6 +96,14 @@ def _add_runs(
     if plan == "grid":
         parser.add_argument("--densities", type=float, nargs="+", default=plans.DENSITIES)
         parser.add_argument("--no-controls", action="store_true")
+        parser.add_argument(
+            "--scores",
+            type=_score,
+            nargs="+",
+            default=plans.SCORES,
+            metavar="NAME:DATA",
+            help="for instance snip:random synflow:none:100, the last in 100 rounds; default: all",
+        )
     for name, value in plans.FC._asdict().items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     parser.set_defaults(job=_runs, plan=plan)
@@ -78,15 +114,51 @@ def _runs(chosen: argparse.Namespace) -> None:
     wanted = plans.trial(chosen.seeds, setting)
     if chosen.plan == "grid":
         densities = tuple(chosen.densities)
-        wanted = plans.grid(chosen.seeds, setting, densities, controls=not chosen.no_controls)
+        scores, controls = tuple(chosen.scores), not chosen.no_controls
+        wanted = plans.grid(chosen.seeds, setting, densities, scores, controls)
     out = chosen.out or RESULTS / f"{chosen.plan}_{setting.architecture}_{setting.dataset}.csv"
-    with connected(chosen.scheduler) as executor:
-        print(describe(store.complete(wanted, out, perform, _say, executor)))
+    print(describe(_completed(chosen, wanted, out)))
+
+
+def _score(text: str) -> tuple[str, str, int]:
+    """Return a score, its data and its rounds from NAME:DATA or NAME:DATA:ROUNDS."""
+    parts = text.split(":")
+    name, data, rounds = (*parts, *("none", "1")[len(parts) - 1 :])[:3]
+    if data not in ("real", "random", "none") or not rounds.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no NAME:DATA or NAME:DATA:ROUNDS, with the data real, random or none"
+        )
+    return name, data, int(rounds)
+
+
+def _completed(
+    chosen: argparse.Namespace, wanted: Iterable[Run], out: Path
+) -> list[dict[str, Any]]:
+    """Perform what the table lacks, as the options say: where, by how many, and for how long."""
+    until = time.time() + 60 * chosen.minutes
+    with ExitStack() as stack:
+        if chosen.scheduler is None and chosen.workers > 1:
+            # A process that was forked could not use a GPU.
+            pool: Executor | None = ProcessPoolExecutor(
+                chosen.workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=torch.set_num_threads,
+                initargs=(chosen.threads or 1,),
+            )
+            assert pool is not None
+            stack.enter_context(pool)
+        else:
+            pool = stack.enter_context(connected(chosen.scheduler))
+        return store.complete(wanted, out, perform, _say, pool, until)
 
 
 def _who(chosen: argparse.Namespace) -> None:
     wanted = [*plans.who(chosen.seeds), *plans.sequences(chosen.seeds)]
-    print(describe(store.complete(wanted, chosen.out, perform, _say)))
+    print(describe(_completed(chosen, wanted, chosen.out)))
+
+
+def _patterns(chosen: argparse.Namespace) -> None:
+    print(describe(_completed(chosen, plans.patterns(chosen.seeds), chosen.out)))
 
 
 def _summary(chosen: argparse.Namespace) -> None:
@@ -97,9 +169,11 @@ def _summary(chosen: argparse.Namespace) -> None:
 
 
 def _kernels(chosen: argparse.Namespace) -> None:
-    rows: list[dict[str, Any]] = []
-    for width in chosen.widths:
-        for seed in range(chosen.seeds):
+    rows: list[dict[str, Any]] = list(store.read(chosen.out, {}))
+    done = {(int(row["width"]), int(row["seed"])) for row in rows}
+    until = time.time() + 60 * chosen.minutes
+    for width, seed in product(chosen.widths, range(chosen.seeds)):
+        if (width, seed) not in done and time.time() < until:
             rows.append(kernels.measure(width, seed))
             store.write(chosen.out, rows)
             _say(str(rows[-1]))
@@ -114,9 +188,7 @@ def _figures(chosen: argparse.Namespace) -> None:
         rows = [row for path in sorted(RESULTS.glob("*.csv")) for row in store.read(path)]
     else:
         wanted = plans.smoke() if chosen.size == "smoke" else plans.paper()
-        table = chosen.out / f"runs_{chosen.size}.csv"
-        with connected(chosen.scheduler) as executor:
-            rows = store.complete(wanted, table, perform, _say, executor)
+        rows = _completed(chosen, wanted, chosen.out / f"runs_{chosen.size}.csv")
     print(gallery.publish_all(rows, chosen.data, chosen.size, chosen.seed, chosen.out))
 
 

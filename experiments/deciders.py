@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from experiments.predictors import NAMES
+from experiments.runs import Run
 from experiments.summary import GROUP, mean
 from lth_sketch.networks.advice import Tried, judge
 
@@ -26,7 +27,7 @@ def _paired(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Designs]:
     found: dict[tuple[str, ...], Designs] = {}
     for row in rows:
         if row.get("concentration"):
-            key = tuple(str(row.get(name, "he")) for name in CELL)
+            key = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in CELL)
             found.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
     return {
         key: designs

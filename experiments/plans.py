@@ -12,6 +12,8 @@ from experiments.runs import Run
 DENSITIES = (0.2, 0.05, 0.01, 0.003)
 # The draw of the experiments keeps exactly as many weights as top-k does.
 DESIGNS = ("top", "priority")
+# Of a pattern: systematic within each group, the only draw that there is.
+PATTERNED = ("top", "systematic")
 SCORES = (
     ("magnitude", "none", 1),
     ("synflow", "none", 1),
@@ -48,6 +50,7 @@ class Setting(NamedTuple):
     epochs: int
     rate: float
     init: str = "he"
+    batch: int = 64
 
 
 # Networks and images of the experiment at paper size: hours on a GPU.
@@ -119,6 +122,18 @@ def who(seeds: int) -> Iterator[Run]:
         for density, design in product((0.1, 0.03), DESIGNS):
             for score in (("magnitude", "none", 1), ("random", "none", 1)):
                 yield _run(MLP._replace(init="default"), density, score, design, "erk", seed)
+
+
+def patterns(seeds: int) -> Iterator[Run]:
+    """Yield masks that keep two of every four inputs, beside as many weights anywhere; by seed."""
+    for seed, init in product(range(seeds), ("he", "default")):
+        setting = MLP._replace(init=init)
+        yield _run(setting, 1.0, ("unpruned", "none", 1), "top", "none", seed)
+        for score in (("magnitude", "none", 1), ("layer", "real", 1)):
+            for design in DESIGNS:
+                yield _run(setting, 0.5, score, design, "none", seed)
+            for design in PATTERNED:
+                yield _run(setting, 0.5, score, design, "2:4", seed)
 
 
 def sequences(seeds: int) -> Iterator[Run]:

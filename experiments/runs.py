@@ -18,7 +18,6 @@ from lth_sketch import datasets, networks, pruning
 
 # Samples that SNIP and GraSP look at, and those of the Jacobian, which costs ten times as much.
 SCORED, JACOBIAN = 512, 128
-BATCH = 64
 
 
 class Run(NamedTuple):
@@ -39,6 +38,7 @@ class Run(NamedTuple):
     epochs: int
     rate: float
     init: str = "he"
+    batch: int = 64
 
 
 class Images(NamedTuple):
@@ -110,7 +110,13 @@ def scored(module: nn.Module, run: Run, found: Images) -> tuple[dict[str, Any], 
         # Each row counts the layers that are emptied.
         warnings.simplefilter("ignore", networks.EmptyLayer)
         result = networks.find(
-            module, run.density, score=score, design=run.design, rounds=run.rounds, rng=rng
+            module,
+            run.density,
+            score=score,
+            design=run.design,
+            rounds=run.rounds,
+            pattern=(2, 4) if run.control == "2:4" else None,
+            rng=rng,
         )
     if run.control == "shuffle":
         order = list(result)
@@ -124,13 +130,13 @@ def scored(module: nn.Module, run: Run, found: Images) -> tuple[dict[str, Any], 
 def train(module: nn.Module, found: Images, run: Run) -> None:
     """Train by SGD with momentum and a cosine schedule; batches depend on the seed only."""
     rng = np.random.default_rng([run.seed, 2])
-    batches = max(1, run.n_train // BATCH)
+    batches = max(1, run.n_train // run.batch)
     optimiser = torch.optim.SGD(module.parameters(), lr=run.rate, momentum=0.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, run.epochs * batches)
     module.train()
     for _ in range(run.epochs):
         order = torch.as_tensor(rng.permutation(run.n_train), device=found.X.device)
-        for index in order[: batches * BATCH].reshape(batches, -1):
+        for index in order[: batches * run.batch].reshape(batches, -1):
             optimiser.zero_grad()
             nn.functional.cross_entropy(module(found.X[index]), found.y[index]).backward()
             optimiser.step()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -19,13 +21,13 @@ def key(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row.get(field, Run._field_defaults.get(field))) for field in Run._fields)
 
 
-def read(path: Path) -> list[dict[str, str]]:
+def read(path: Path, defaults: Mapping[str, Any] = Run._field_defaults) -> list[dict[str, str]]:
     """Return the rows of a table; none if there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
         # Older tables lack what had one value then.
-        return [{**Run._field_defaults, **row} for row in csv.DictReader(file)]
+        return [{**defaults, **row} for row in csv.DictReader(file)]
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -58,10 +60,12 @@ def complete(
     perform: Callable[[Run], dict[str, Any]],
     say: Callable[[str], None],
     executor: Executor | None = None,
+    until: float = math.inf,
 ) -> list[dict[str, Any]]:
     """Perform the runs that the table lacks, saving each as it ends; return the table.
 
     With an executor they are performed there; the table is written here, in the order of the runs.
+    No run starts after the time `until` (that of `time.time`): what is left is for the next call.
     """
     rows: list[dict[str, Any]] = list(read(path))
     done = {key(row) for row in rows}
@@ -72,13 +76,22 @@ def complete(
             done.add(key(run._asdict()))
             missing.append((place, run))
     todo = (run for _, run in missing)
-    found = spread(_performed, todo, executor, common=perform, threads=1)
+    found = spread(_performed, todo, executor, common=(perform, until), threads=1)
+    left = 0
     for (place, run), row in zip(missing, found, strict=True):
+        if row is None:
+            left += 1
+            continue
         rows.append(row)
         write(path, rows)
         say(f"{place}/{len(wanted)} {rows[-1]['accuracy']:.3f} {run}")
+    if left:
+        say(f"the time is over: {left} of {len(wanted)} runs are left; the same command goes on")
     return rows
 
 
-def _performed(perform: Callable[[Run], dict[str, Any]], run: Run) -> dict[str, Any]:
-    return perform(run)
+def _performed(
+    common: tuple[Callable[[Run], dict[str, Any]], float], run: Run
+) -> dict[str, Any] | None:
+    perform, until = common
+    return perform(run) if time.time() < until else None

@@ -8,9 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from experiments.runs import Run
+
 CONFIDENCE = 0.95
 # What runs of one table share: network, images and training.
-SETTING = ("architecture", "dataset", "width", "n_train", "n_test", "epochs", "rate", "init")
+SETTING = (
+    *("architecture", "dataset", "width", "n_train", "n_test", "epochs", "rate", "init", "batch"),
+)
 # What seeds are averaged over.
 GROUP = (*SETTING, "density", "score", "data", "rounds", "control", "design")
 HEAD = (
@@ -49,7 +53,7 @@ def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Seeds]:
     """Return accuracies by seed for each condition."""
     found: dict[tuple[str, ...], Seeds] = {}
     for row in rows:
-        condition = tuple(str(row.get(name, "he")) for name in GROUP)
+        condition = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in GROUP)
         found.setdefault(condition, {})[str(row["seed"])] = float(row["accuracy"])
     return found
 
@@ -87,13 +91,14 @@ def markdown(rows: list[dict[str, Any]]) -> str:
             designs = conditions[condition]
             means = {name: mean(list(values.values())) for name, values in designs.items()}
             seeds = gap.seeds if gap else max(found.seeds for found in means.values())
+            drawn = next((means[name] for name in means if name != "top"), None)
             cells = [
                 f"{100 * float(density):g}%",
                 score if rounds == "1" else f"{score}, {rounds} rounds",
                 data,
                 "" if control == "none" else control,
                 str(seeds),
-                *(_cell(means.get(design), seeds) for design in ("top", "priority")),
+                *(_cell(found, seeds) for found in (means.get("top"), drawn)),
                 _gap(gap),
             ]
             parts[-1] += f"\n| {' | '.join(cells)} |"
@@ -101,8 +106,9 @@ def markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def _title(setting: tuple[str, ...]) -> str:
-    architecture, dataset, width, n_train, n_test, epochs, rate, init = setting
+    architecture, dataset, width, n_train, n_test, epochs, rate, init, batch = setting
     other = "" if init == "he" else f", initial weights: {init}"
+    other += "" if batch == str(Run._field_defaults["batch"]) else f", batches of {batch}"
     return (
         f"**{architecture}, {dataset}**: width {width}, {n_train} training and {n_test} test "
         f"images, {epochs} epochs, rate {rate}{other}"

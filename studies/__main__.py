@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
-import sys
 
 NAMES = ("tiny_risks", "anticipated_draw", "pattern_price")
 # Studies that make their own weights and inputs.
@@ -11,16 +11,18 @@ WITHOUT_DATA = ("pattern_price",)
 DATA = ("digits", "mnist", "fashion_mnist", "cifar10")
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print the named table, on all data sets by default."""
-    if not arguments or arguments[0] not in NAMES or not set(arguments[1:]) <= set(DATA):
-        raise SystemExit(f"usage: python -m studies {'|'.join(NAMES)} [{'|'.join(DATA)} ...]")
-    study = importlib.import_module(f"studies.{arguments[0]}")
-    if arguments[0] in WITHOUT_DATA:
+    parser = argparse.ArgumentParser(prog="python -m studies", description=__doc__)
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
+    parser.add_argument("data", nargs="*", choices=DATA, metavar="DATA", help=", ".join(DATA))
+    chosen = parser.parse_args()
+    study = importlib.import_module(f"studies.{chosen.name}")
+    if chosen.name in WITHOUT_DATA:
         print(study.table())
     else:
-        print(study.table(arguments[1:] or list(DATA)))
+        print(study.table(chosen.data or list(DATA)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

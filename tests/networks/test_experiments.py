@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 
+from experiments import __main__ as command_line
 from experiments import budgets, deciders, kernels, plans, predictors, runs, store, summary
-from experiments.__main__ import RESULTS, main
+from experiments.__main__ import RESULTS, main, options
 from experiments.architectures import ARCHITECTURES, INITS, SCALES, build
 from experiments.figures import collapse, layers, tangent_kernel
 from lth_sketch import networks
@@ -123,6 +126,84 @@ def test_an_interrupted_experiment_resumes(tmp_path):
     longer = [run._replace(epochs=9) for run in wanted[:1]]
     store.complete(longer, path, lambda run: {**run._asdict(), "accuracy": 0.7}, print)
     assert len(store.read(path)) == len(wanted) + 1
+
+
+def test_no_run_starts_when_the_time_is_over(tmp_path):
+    path, wanted, told = tmp_path / "runs.csv", list(plans.trial(1))[:4], []
+
+    clock = [100.0]
+
+    def slow(run):
+        clock.append(200.0)
+        return {**run._asdict(), "accuracy": 0.5}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.time, "time", lambda: sum(clock))
+        rows = store.complete(wanted, path, slow, told.append, until=400.0)
+    assert len(rows) == len(store.read(path)) == 2
+    assert told[-1].startswith("the time is over: 2 of 4 runs are left")
+    rest = store.complete(wanted, path, fake(0.6), print)
+    assert [float(row["accuracy"]) for row in rest] == [0.5, 0.5, 0.6, 0.6]
+
+
+def test_workers_give_the_rows_of_one_process(tmp_path, monkeypatch, capsys):
+    def pool(workers, *, mp_context, initializer, initargs):
+        # What a fresh process would be told; threads of this one are faster to come by.
+        assert mp_context.get_start_method() == "spawn"
+        assert initializer is torch.set_num_threads
+        assert initargs == (1,)
+        return ThreadPoolExecutor(workers)
+
+    task = store._performed, (runs.perform, np.inf), one()
+    assert pickle.loads(pickle.dumps(task)) == task
+    monkeypatch.setattr(command_line, "ProcessPoolExecutor", pool)
+    command = ["experiments", "--threads", "1", "--workers", "2", "grid", "--seeds", "1"]
+    command += ["--densities", "0.1", "--no-controls", "--scores", "magnitude", "snip:random:2"]
+    for name, value in TINY._replace(n_train=64, batch=32)._asdict().items():
+        command += [f"--{name.replace('_', '-')}", str(value)]
+    monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "two.csv")])
+    main()
+    rows = store.read(tmp_path / "two.csv")
+    assert [row["score"] for row in rows] == ["unpruned", *["magnitude"] * 2, *["snip"] * 2]
+    assert {row["rounds"] for row in rows if row["score"] == "snip"} == {"2"}
+    run = one(design="top")._replace(score="magnitude", data="none", n_train=64, batch=32)
+    assert str(runs.perform(run)["accuracy"]) == rows[1]["accuracy"]
+    assert "draw - top" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--workers", "0", "who"], "--workers: must be >= 1"),
+        (["--minutes", "0", "who"], "--minutes: must be > 0"),
+        (["grid", "--scores", "snip:some"], "'snip:some' is no NAME:DATA"),
+        (["grid", "--scores", "snip:real:x"], "'snip:real:x' is no NAME:DATA"),
+    ],
+)
+def test_options_that_cannot_be(monkeypatch, capsys, options, words):
+    monkeypatch.setattr("sys.argv", ["experiments", *options])
+    with pytest.raises(SystemExit):
+        main()
+    assert words in capsys.readouterr().err
+
+
+def test_each_command_prints_its_help():
+    parser = options()
+    (commands,) = (action for action in parser._actions if action.choices)
+    assert {"trial", "grid", "who", "patterns", "kernels", "figures"} <= set(commands.choices)
+    for name, other in {"experiments": parser, **commands.choices}.items():
+        assert other.format_help().startswith(f"usage: {other.prog}")
+        assert name in other.prog
+
+
+def test_a_mask_with_two_of_every_four_inputs():
+    run = next(run for run in plans.patterns(1) if run.control == "2:4")
+    net = build("mlp", (1, 8, 8), 32, 0)
+    found = runs.images("digits", 128, 100)
+    for design in plans.PATTERNED:
+        masks = runs.masks(net, run._replace(design=design), found)
+        for mask in masks.values():
+            assert (mask.reshape(-1, 4).sum(1) == 2).all()
 
 
 def test_means_and_paired_differences():

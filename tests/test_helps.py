@@ -1,0 +1,77 @@
+"""Every command line of the project prints its help, and that of each of its commands."""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NAMES = (
+    "lth_sketch",
+    "figures",
+    "studies",
+    "mutants",
+    "benchmarks",
+    "benchmarks.checkpoints",
+    "benchmarks.digests",
+    "benchmarks.scale",
+    "benchmarks.sharpness",
+)
+# Those that need PyTorch, and are tried in tests/networks.
+OTHERS = ("experiments",)
+
+
+class Parsed(Exception):
+    """Raised in the place of parsing, with the parser."""
+
+
+def helps(parser):
+    """The help of a parser and of the parsers of its commands, by name."""
+    found = {parser.prog: parser.format_help()}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for other in action.choices.values():
+                found |= helps(other)
+    return found
+
+
+@pytest.fixture
+def parser(monkeypatch):
+    """The parser that a module or a file makes when it is run."""
+
+    def stopped(self, *_):
+        raise Parsed(self)
+
+    def made(run, name):
+        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stopped)
+        monkeypatch.setattr(sys, "argv", [name])
+        monkeypatch.setattr(sys, "path", [*sys.path])
+        with pytest.raises(Parsed) as told:
+            run(name, run_name="__main__")
+        return told.value.args[0]
+
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_line_prints_its_help(name, parser):
+    found = helps(parser(runpy.run_module, name))
+    for prog, text in found.items():
+        assert text.startswith(f"usage: {prog}")
+        assert "--help" in text
+    if name == "lth_sketch":
+        assert {prog.split()[-1] for prog in found} >= {"verify", "bounds", "mask", "advise"}
+
+
+def test_no_command_line_is_forgotten():
+    rooms = ("lth_sketch", "figures", "studies", "mutants", "benchmarks", "experiments")
+    for room in rooms:
+        for path in (ROOT / room).rglob("*.py"):
+            if ".parse_args(" in path.read_text():
+                parts = path.relative_to(ROOT).with_suffix("").parts
+                name = ".".join(part for part in parts if part not in ("__main__", "cli"))
+                assert name in (*NAMES, *OTHERS)
