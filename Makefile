@@ -140,7 +140,7 @@ $(VENV)/.docs: setup.cfg $(VENV)/.networks
 # PyTorch first and by itself: it decides which build is taken.
 $(VENV)/.networks: setup.cfg $(VENV)/.test
 	$(RUN) -m pip install --quiet --disable-pip-version-check '$(TORCH)'
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[networks]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[networks,exports]'
 	@touch $@
 
 clean:

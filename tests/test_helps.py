@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -50,6 +51,8 @@ def parser(monkeypatch):
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stopped)
         monkeypatch.setattr(sys, "argv", [name])
         monkeypatch.setattr(sys, "path", [*sys.path])
+        # Some set variables, which numba would see in all tests after this one.
+        monkeypatch.setattr(os, "environ", os.environ.copy())
         with pytest.raises(Parsed) as told:
             run(name, run_name="__main__")
         return told.value.args[0]
