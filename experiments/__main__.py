@@ -9,21 +9,37 @@ import argparse
 import math
 import multiprocessing
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from experiments import deciders, gallery, kernels, plans, store
+from experiments import deciders, gallery, kernels, known, plans, store
 from experiments.runs import Run, perform
 from experiments.summary import describe, markdown
 from lth_sketch.parallel.executors import connected
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+KNOWN = RESULTS / "known"
+
+
+class Plan(NamedTuple):
+    """An experiment of which only the seeds can be chosen: its runs, table and help."""
+
+    runs: Callable[[int], Iterable[Run]]
+    table: str
+    text: str
+
+
+FIXED = {
+    "who": Plan(plans.who, "who_digits.csv", "what decides who wins: weights, densities"),
+    "unseen": Plan(plans.unseen, "unseen_fashion_mnist.csv", "cells that advice was not fitted to"),
+    "patterns": Plan(plans.patterns, "patterns_digits.csv", "two of every four inputs"),
+}
 
 
 def options() -> argparse.ArgumentParser:
@@ -41,14 +57,11 @@ def options() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_runs(commands, "trial", "the trial: 1%% kept, five scores, top-k and draw")
     _add_runs(commands, "grid", "scores x data x designs x densities, and controls")
-    deciding = commands.add_parser("who", help="what decides who wins: initial weights, densities")
-    deciding.add_argument("--seeds", type=int, default=5)
-    deciding.add_argument("--out", type=Path, default=RESULTS / "who_digits.csv")
-    deciding.set_defaults(job=_who)
-    keeping = commands.add_parser("patterns", help="two of every four inputs, top-k and draw")
-    keeping.add_argument("--seeds", type=int, default=5)
-    keeping.add_argument("--out", type=Path, default=RESULTS / "patterns_digits.csv")
-    keeping.set_defaults(job=_patterns)
+    for name, plan in FIXED.items():
+        fixed = commands.add_parser(name, help=plan.text)
+        fixed.add_argument("--seeds", type=int, default=5)
+        fixed.add_argument("--out", type=Path, default=RESULTS / plan.table)
+        fixed.set_defaults(job=_fixed, plan=name)
     widening = commands.add_parser("kernels", help="tangent kernels of pruned networks by width")
     widening.add_argument("--widths", type=int, nargs="+", default=kernels.WIDTHS)
     widening.add_argument("--seeds", type=int, default=5)
@@ -60,6 +73,11 @@ def options() -> argparse.ArgumentParser:
     ranking = commands.add_parser("deciders", help="rank correlations of what is known before")
     ranking.add_argument("files", type=Path, nargs="+", metavar="FILE")
     ranking.set_defaults(job=_deciders)
+    looking = commands.add_parser("known", help="look at the masks of a finished table again")
+    looking.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    looking.add_argument("--seeds", type=int, default=1)
+    looking.add_argument("--out", type=Path, default=KNOWN, help="a folder")
+    looking.set_defaults(job=_known)
     drawing = commands.add_parser("figures", help="tangent_kernel, networks, collapse, layers")
     drawing.add_argument("--size", choices=("smoke", "paper"), default="paper")
     drawing.add_argument("--out", type=Path, default=Path("figures/out/networks"))
@@ -152,13 +170,9 @@ def _completed(
         return store.complete(wanted, out, perform, _say, pool, until)
 
 
-def _who(chosen: argparse.Namespace) -> None:
-    wanted = [*plans.who(chosen.seeds), *plans.sequences(chosen.seeds)]
+def _fixed(chosen: argparse.Namespace) -> None:
+    wanted = FIXED[chosen.plan].runs(chosen.seeds)
     print(describe(_completed(chosen, wanted, chosen.out)))
-
-
-def _patterns(chosen: argparse.Namespace) -> None:
-    print(describe(_completed(chosen, plans.patterns(chosen.seeds), chosen.out)))
 
 
 def _summary(chosen: argparse.Namespace) -> None:
@@ -180,7 +194,15 @@ def _kernels(chosen: argparse.Namespace) -> None:
 
 
 def _deciders(chosen: argparse.Namespace) -> None:
-    print(deciders.markdown([row for path in chosen.files for row in store.table(path)]))
+    rows = [row for path in chosen.files for row in store.table(path)]
+    apart = [row for path in chosen.files for row in store.read(KNOWN / path.name)]
+    print(deciders.markdown(known.joined(rows, apart)))
+
+
+def _known(chosen: argparse.Namespace) -> None:
+    until = time.time() + 60 * chosen.minutes
+    for path in chosen.files:
+        known.complete(path, chosen.out / path.name, chosen.seeds, _say, until)
 
 
 def _figures(chosen: argparse.Namespace) -> None:

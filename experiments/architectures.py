@@ -37,6 +37,14 @@ def perceptron(shape: tuple[int, int, int], width: int) -> nn.Module:
     )
 
 
+def shallow(shape: tuple[int, int, int], width: int) -> nn.Module:
+    """Return d-64-10 at width 64, with biases."""
+    pixels = shape[0] * shape[1] * shape[2]
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(pixels, width), nn.ReLU(), nn.Linear(width, CLASSES)
+    )
+
+
 class Transformer(nn.Module):  # type: ignore[misc]
     """Rows of an image as a sequence, four layers of attention, the mean, one output layer."""
 
@@ -118,6 +126,7 @@ class Block(nn.Module):  # type: ignore[misc]
 ARCHITECTURES: dict[str, Callable[[tuple[int, int, int], int], nn.Module]] = {
     "fc": fully_connected,
     "mlp": perceptron,
+    "shallow": shallow,
     "vgg": vgg,
     "resnet": resnet,
     "transformer": Transformer,

@@ -112,7 +112,7 @@ WHO = (
 
 
 def who(seeds: int) -> Iterator[Run]:
-    """Yield the grid over initial weights, densities and scores; by seed."""
+    """Yield the grid over initial weights, densities and scores, and then `sequences`; by seed."""
     for seed in range(seeds):
         for init in INITS:
             setting = MLP._replace(init=init)
@@ -122,6 +122,20 @@ def who(seeds: int) -> Iterator[Run]:
         for density, design in product((0.1, 0.03), DESIGNS):
             for score in (("magnitude", "none", 1), ("random", "none", 1)):
                 yield _run(MLP._replace(init="default"), density, score, design, "erk", seed)
+    yield from sequences(seeds)
+
+
+# Cells that the rule of `networks.advise` was not chosen on: other images, sizes and depth.
+UNSEEN = Setting("shallow", "fashion_mnist", 64, 2000, 2000, 8, 0.05)
+
+
+def unseen(seeds: int) -> Iterator[Run]:
+    """Yield two kinds of initial weights, four densities and the scores of `who`; by seed."""
+    for seed, init in product(range(seeds), ("he", "default")):
+        setting = UNSEEN._replace(init=init)
+        yield _run(setting, 1.0, ("unpruned", "none", 1), "top", "none", seed)
+        for density, score, design in product((0.1, 0.03, 0.01, 0.003), WHO, DESIGNS):
+            yield _run(setting, density, score, design, "none", seed)
 
 
 def patterns(seeds: int) -> Iterator[Run]:

@@ -23,7 +23,11 @@ NAMES = (
     "effective",
     "coherence",
     "error",
+    "log_strength",
 )
+
+# Stands for a mask that answers nothing.
+WEAKEST = -12
 
 
 def known(module: nn.Module, masks: Mapping[str, Array], X: Any) -> dict[str, float]:
@@ -46,7 +50,8 @@ def known(module: nn.Module, masks: Mapping[str, Array], X: Any) -> dict[str, fl
         logarithm of the number of paths from input to output, ``effective``: share of the kept
         weights that lie on one (NaN where LayerNorm makes paths meaningless). ``coherence``: least
         over layers of ``||HW^T||^2 / sum u^2``. ``error``: the greatest relative error of a layer
-        on the unpruned network's inputs, the mask binary.
+        on the unpruned network's inputs, the mask binary. ``log_strength``: decimal logarithm of
+        `networks.strength`, at least `WEAKEST`.
     """
     matrices = {name: np.asarray(mask).reshape(len(mask), -1) for name, mask in masks.items()}
     units = {name: matrix.sum(1) for name, matrix in matrices.items()}
@@ -70,6 +75,7 @@ def known(module: nn.Module, masks: Mapping[str, Array], X: Any) -> dict[str, fl
         "effective": effective,
         "coherence": coherence,
         "error": error,
+        "log_strength": math.log10(max(10**WEAKEST, networks.strength(module, X, masks=masks))),
     }
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from experiments.runs import Run
 from lth_sketch.parallel.executors import spread
@@ -19,6 +19,13 @@ from lth_sketch.parallel.executors import spread
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     """Return what identifies a run, as text."""
     return tuple(str(row.get(field, Run._field_defaults.get(field))) for field in Run._fields)
+
+
+def run(row: Mapping[str, Any]) -> Run:
+    """Return the run of a row, its fields in their own types."""
+    kinds = get_type_hints(Run)
+    texts = zip(Run._fields, key(dict(row)), strict=True)
+    return Run(**{name: kinds[name](text) for name, text in texts})
 
 
 def read(path: Path, defaults: Mapping[str, Any] = Run._field_defaults) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import MaxNLocator
 
 from experiments.architectures import build
 from lth_sketch import networks, probabilities
@@ -25,15 +26,17 @@ CAPTION = (
     "layers compete. Colours tell the score, lines whether its largest entries are kept (solid), "
     "a Poisson draw is taken in proportion (dashed), or two of every four inputs are kept, row by "
     "row (dotted, where the library knows the pattern).\n"
-    "Left: the kept fraction of each layer. See that magnitude, and the score of N3 still more, "
-    "spread the density unevenly, because layers differ in the scale of weights and inputs, and "
-    "that the pattern cannot.\n"
-    "Right: the error of each layer's output on its unpruned inputs, over the norm of that output, "
-    "exactly: of top-k and the pattern from the Gram matrix of the inputs (N3), of the draw, with "
-    "weights that make it unbiased, the root of its second moment (S4). Markers are measured over "
-    "drawn masks, by running the layer's product. In the shaded region the empty mask does as "
-    "well. With half of the weights kept, top-k of the score of N3 has the least error in most "
-    "layers, and an unbiased draw pays for its unbiasedness, as R1 says for terms of random signs."
+    "First panel of a network: the kept fraction of each layer. See that magnitude, and the score "
+    "of N3 still more, spread the density unevenly, because layers differ in the scale of weights "
+    "and inputs, and that the pattern cannot.\n"
+    "The others, one a score: the error of each layer's output on its unpruned inputs, over the "
+    "norm of that output, exactly: of top-k and the pattern from the Gram matrix of the inputs "
+    "(N3), of the draw, with weights that make it unbiased, the root of its second moment (S4). "
+    "Lines have gaps where a layer is kept whole, and that of the draw where scores are zero, so "
+    "that no weights make it unbiased. Markers are measured over drawn masks, by running the "
+    "layer's product. In the shaded region the empty mask does as well. With half of the weights "
+    "kept, top-k of the score of N3 has the least error in most layers, and an unbiased draw pays "
+    "for its unbiasedness, as R1 says for terms of random signs."
 )
 ALT = (
     "Panels with a line for each layer of a network: the relative error of its product under a "
@@ -44,8 +47,9 @@ SIZES = {
     "paper": {"samples": 256, "width": 64, "masks": 40},
 }
 DENSITY = 0.5
-COLORS = {"magnitude": panels.BLACK, "layer": panels.BLUE, "snip": panels.RED}
+COLORS = {"magnitude": panels.BLACK, "layer": panels.BLUE, "snip": panels.YELLOW}
 LABELS = {"magnitude": "magnitude", "layer": "|w| times input norm (N3)", "snip": "SNIP"}
+TITLES = {"magnitude": "magnitude", "layer": "score of N3", "snip": "SNIP"}
 LINES: dict[str, Any] = {"top": "-", "draw": panels.DASHED, "2:4": panels.DOTTED}
 CASES = ("transformer", "resnet")
 
@@ -152,32 +156,34 @@ def _rows(
 
 
 def shape(count: int) -> tuple[int, int]:
-    """Return rows and columns of panels for `count` networks."""
-    return count, 2
+    """Return rows and columns of panels for `count` networks: four panels each."""
+    return 2 * count, 2
 
 
 def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     """Draw the table into panels of `shape`."""
-    for case, (left, right) in zip(distinct(table, "data"), axes, strict=True):
+    for place, case in enumerate(distinct(table, "data")):
         part = [row for row in table if row["data"] == case]
-        lines = [line for line in LINES if any(row["line"] == line for row in part)]
-        for score, color in COLORS.items():
-            for line in lines:
-                look = Look("", color, LINES[line])
-                for panel, name in ((left, "kept"), (right, "error")):
-                    found = select(part, panel=name, score=score, line=line)
-                    panels.line(panel, found["x"], found["value"], look)
-            found = select(part, panel="error", score=score, line="measured")
-            panels.markers(right, found["x"], found["value"], Look("", color, "", "o"))
         architecture, data = str(case).split()
-        for panel in (left, right):
-            panel.set_title(f"{architecture}, {panels.title_of(data)}")
+        whole = f"{architecture}, {panels.title_of(data)}"
+        kept, *errors = axes[2 * place : 2 * place + 2].ravel()
+        for score in COLORS:
+            _lines(kept, part, "kept", score)
+        kept.set_ylim(0.0, 1.04)
+        kept.set_title(f"{whole}: kept")
+        kept.set_ylabel("kept share of the layer")
         values = [row["value"] for row in part if row["panel"] == "error"]
-        panels.log_axis(right, *panels.limits([np.array(values), 1.0]))
-        panels.vacuous(right)
-        left.set_ylim(0.0, 1.04)
-        left.set_ylabel("kept share of the layer")
-        right.set_ylabel("error / norm of the output")
+        for score, panel in zip(COLORS, errors, strict=True):
+            _lines(panel, part, "error", score)
+            found = select(part, panel="error", score=score, line="measured")
+            look = Look("", COLORS[score], "", "o")
+            panels.markers(panel, found["x"], _above_zero(found["value"]), look)
+            panels.log_axis(panel, *panels.limits([np.array(values), 1.0]))
+            panels.vacuous(panel)
+            panel.set_title(f"{whole}: {TITLES[score]}")
+            panel.set_ylabel("error / norm of the output")
+        for panel in (kept, *errors):
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     for panel in axes[-1]:
         panel.set_xlabel("layer, from the input")
     scores = [panels.key(Look(LABELS[name], color)) for name, color in COLORS.items()]
@@ -191,3 +197,14 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
     ]
     panels.legend_below(axes[-1, 0], scores, columns=1)
     panels.legend_below(axes[-1, 1], drawn, columns=2)
+
+
+def _lines(panel: Any, part: Table, name: str, score: str) -> None:
+    for line, style in LINES.items():
+        found = select(part, panel=name, score=score, line=line)
+        panels.line(panel, found["x"], _above_zero(found["value"]), Look("", COLORS[score], style))
+
+
+def _above_zero(values: Floats) -> Floats:
+    """Leave a gap where a logarithm would have none: a layer that is kept whole has no error."""
+    return np.where(values > 0, values, np.nan)

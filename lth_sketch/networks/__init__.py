@@ -38,6 +38,7 @@ from lth_sketch.networks.tangent import (
     lazy,
     tangent_product,
 )
+from lth_sketch.networks.trainability import strength
 from lth_sketch.networks.weights import prunable, vector
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "sketch",
     "snip",
     "source",
+    "strength",
     "synflow",
     "tangent_product",
     "vector",
