@@ -7,6 +7,7 @@ Name some of `rows`, `weights`, `sweep` and `coordinator`; `bits` compares the m
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import os
 import shutil
@@ -32,6 +33,7 @@ from benchmarks.scale import GIGABYTES, LIMITS, SHARDS, model, rows_file
 from benchmarks.timing import Row, table
 from lth_sketch import Product, checkpoints, montecarlo, sampling, scale
 
+NAMES = ("rows", "weights", "sweep", "coordinator", "bits")
 BITS = int(float(os.environ.get("SCALE_BITS", "1e8")))
 # What each ratio may be at most: of two workers to two threads, and of a run that loses a worker.
 CLUSTER, KILLED = 1.3, 2.0
@@ -216,8 +218,10 @@ def bits(folder: Path) -> list[Row]:
 
 def main() -> None:
     """Print the table of what is named, by default of all but `bits`."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
     found = []
-    names = sys.argv[1:] or ["rows", "weights", "sweep", "coordinator"]
+    names = parser.parse_args().names or NAMES[:-1]
     with tempfile.TemporaryDirectory(prefix="lth_sketch.cluster.") as folder:
         found += compared(Path(folder), [n for n in names if n in ("rows", "weights", "sweep")])
         if "coordinator" in names:

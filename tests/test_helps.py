@@ -18,7 +18,9 @@ NAMES = (
     "mutants",
     "benchmarks",
     "benchmarks.checkpoints",
+    "benchmarks.cluster",
     "benchmarks.digests",
+    "benchmarks.multiply",
     "benchmarks.scale",
     "benchmarks.sharpness",
 )
