@@ -12,6 +12,8 @@ ABREAST = 8
 # Entries of a line of memory, and how many ahead of their use they are asked for.
 LINE = 8
 AHEAD = 64
+# The same along rows, which are one stream.
+FURTHER = 512
 # Sums along a row that run side by side.
 LANES = 64
 
@@ -52,6 +54,9 @@ def row_squares(A: Array, out: Floats) -> None:
         if whole > 0:
             sums[:] = 0.0
             for start in range(0, whole, LANES):
+                # Rows follow one another: beyond the end of this one lies the next.
+                for k in range(0, LANES, LINE):
+                    prefetch(A, i, start + k + FURTHER)
                 for k in range(LANES):
                     value = np.float64(A[i, start + k])
                     sums[k] += value * value
