@@ -32,7 +32,7 @@ class Method:
     tail : str or None
         Function of `bounds` with a limit on its error.
     input_sparsity : bool
-        Whether sparse factors cost O(nnz) beside the product of the sketches.
+        Whether sparse factors cost O(nnz + d) beside the product of the sketches.
     size : str
         What the number s counts.
     """

@@ -114,9 +114,9 @@ def multiply(
 
     Notes
     -----
-    For CSR and CSC factors "sampling", "countsketch", "sparse_signs" and "elementwise" cost O(nnz)
-    beside the product of the two sketches. "gaussian" and "rademacher" cost more than AB itself
-    unless q and r exceed s: they are yardsticks.
+    For CSR and CSC factors "sampling", "countsketch", "sparse_signs" and "elementwise" cost
+    O(nnz + d) beside the product of the two sketches. "gaussian" and "rademacher" cost more than AB
+    itself unless q and r exceed s: they are yardsticks.
 
     The product of the two sketches runs in tiles on all processors; meanwhile BLAS has one thread
     in the whole process.
