@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -46,20 +46,19 @@ class Task(NamedTuple):
 
 def run() -> list[Row]:
     """Compare all methods at the published size, the signs, and sparse factors."""
-    return compare(OUTER, INNER, SIZE, tuple(methods.METHODS)) + sparse(LENGTHS, NONZEROS, SIZE)
+    rows = compare(OUTER, INNER, SIZE, tuple(methods.METHODS))
+    return [*rows, *sparse(LENGTHS, NONZEROS, SIZE)]
 
 
-def compare(outer: int, inner: int, size: int, names: Sequence[str]) -> list[Row]:
-    """Return the rows of some methods, all measured in this call."""
+def compare(outer: int, inner: int, size: int, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of some methods, all measured in this call."""
     rng = np.random.default_rng(0)
     # Columns of many sizes: the draw has something to choose.
     A = rng.standard_normal((outer, inner)) * np.exp(rng.normal(size=inner))
     B = rng.standard_normal((inner, outer))
-    task = Task(A, B, size, seconds(lambda: A @ B, repeats=3), Product(A, B))
-    rows = []
+    task = Task(A, B, size, seconds(lambda: A @ B, repeats=2), Product(A, B))
     for name in names:
-        rows += _sampling(task) if name == "sampling" else _method(task, name)
-    return rows
+        yield from _sampling(task) if name == "sampling" else _method(task, name)
 
 
 def _sampling(task: Task) -> list[Row]:
@@ -222,12 +221,13 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", choices=methods.METHODS, default=[*methods.METHODS])
     parser.add_argument("--sparse", action="store_true", help="add the sparse factors")
     chosen = parser.parse_args()
-    rows = []
+    print(table([]))
     if chosen.methods:
-        rows += compare(chosen.outer, chosen.inner, chosen.size, chosen.methods)
+        for row in compare(chosen.outer, chosen.inner, chosen.size, chosen.methods):
+            print(table([row]).splitlines()[-1], flush=True)
     if chosen.sparse:
-        rows += sparse(LENGTHS, NONZEROS, chosen.size)
-    print(table(rows))
+        for row in sparse(LENGTHS, NONZEROS, chosen.size):
+            print(table([row]).splitlines()[-1], flush=True)
 
 
 if __name__ == "__main__":
