@@ -42,21 +42,26 @@ def helps(parser):
     return found
 
 
+def file_of(name):
+    place = ROOT.joinpath(*name.split("."))
+    return place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+
+
 @pytest.fixture
 def parser(monkeypatch):
-    """The parser that a module or a file makes when it is run."""
+    """The parser that a file makes when it is run."""
 
     def stopped(self, *_):
         raise Parsed(self)
 
-    def made(run, name):
+    def made(path):
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stopped)
-        monkeypatch.setattr(sys, "argv", [name])
+        monkeypatch.setattr(sys, "argv", [str(path)])
         monkeypatch.setattr(sys, "path", [*sys.path])
         # Some set variables, which numba would see in all tests after this one.
         monkeypatch.setattr(os, "environ", os.environ.copy())
         with pytest.raises(Parsed) as told:
-            run(name, run_name="__main__")
+            runpy.run_path(str(path), run_name="__main__")
         return told.value.args[0]
 
     return made
@@ -64,7 +69,7 @@ def parser(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_line_prints_its_help(name, parser):
-    found = helps(parser(runpy.run_module, name))
+    found = helps(parser(file_of(name)))
     for prog, text in found.items():
         assert text.startswith(f"usage: {prog}")
         assert "--help" in text
