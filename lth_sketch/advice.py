@@ -121,8 +121,8 @@ def advise(
 
     Examples
     --------
-    >>> found = advise({"a": np.array([5.0, 4.0, 3.0, 2.5]), "b": np.array([1.0, 2.0])}, 0.5)
-    >>> found.verdict, found.danger
+    >>> advice = advise({"a": np.array([5.0, 4.0, 3.0, 2.5]), "b": np.array([1.0, 2.0])}, 0.5)
+    >>> advice.verdict, advice.danger
     ('floor', ['a', 'b'])
     """
     share = validation.share("density", density)
@@ -212,12 +212,12 @@ def _top(bins: Mapping[str, _Bins], wanted: int) -> dict[str, int]:
     place = len(joined) - rest
     threshold = np.partition(joined, place)[place] if rest else np.inf
     ties = rest - int((joined > threshold).sum())
-    found = {}
+    kept = {}
     for (name, part), some in zip(bins.items(), inside, strict=True):
         equal = min(ties, int((some == threshold).sum()))
         ties -= equal
-        found[name] = int(part.counts[edge + 1 :].sum()) + int((some > threshold).sum()) + equal
-    return found
+        kept[name] = int(part.counts[edge + 1 :].sum()) + int((some > threshold).sum()) + equal
+    return kept
 
 
 def _means(bins: Mapping[str, _Bins]) -> tuple[Floats, Floats, list[int]]:

@@ -15,12 +15,12 @@ LOOKS = {"top": ("#000000", "top-k"), "poisson": ("#0060A8", "draw")}
 RED = "#D55E00"
 
 
-def svg(found: Advice) -> str:
+def svg(advice: Advice) -> str:
     """Return a picture: two bars a layer, top-k and the draw, on a logarithmic scale.
 
     Parameters
     ----------
-    found : Advice
+    advice : Advice
         What `advice.advise` or `networks.advise` returned.
 
     Returns
@@ -36,12 +36,12 @@ def svg(found: Advice) -> str:
     '<svg'
     """
     width = NAMES + BARS + NUMBERS
-    height = ROW * len(found.layers) + 90
+    height = ROW * len(advice.layers) + 90
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
         f'<rect width="{width}" height="{height}" fill="white"/>',
-        _text(10, 20, f"{found.score}: {100 * found.density:g}% of all weights kept", bold=True),
+        _text(10, 20, f"{advice.score}: {100 * advice.density:g}% of all weights kept", bold=True),
     ]
     for step in range(-5, 1):
         x = _place(10.0**step)
@@ -49,7 +49,7 @@ def svg(found: Advice) -> str:
             f'<line x1="{x:.1f}" y1="32" x2="{x:.1f}" y2="{height - 48}" stroke="#ddd"/>'
             + _text(x, height - 34, f"{100 * 10.0**step:g}%", anchor="middle")
         )
-    for place, layer in enumerate(found.layers):
+    for place, layer in enumerate(advice.layers):
         y = 40 + ROW * place
         risk = max(layer.emptied[name] for name in LOOKS)
         color = RED if risk > DANGER else "black"
@@ -70,7 +70,7 @@ def svg(found: Advice) -> str:
         parts.append(f'<rect x="{x}" y="{height - 58}" width="18" height="9" fill="{fill}"/>')
         parts.append(_text(x + 24, height - 49, label))
         x += 90
-    parts.append(_text(10, height - 12, found.sentence))
+    parts.append(_text(10, height - 12, advice.sentence))
     return "\n".join([*parts, "</svg>\n"])
 
 

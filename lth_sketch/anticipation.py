@@ -115,15 +115,15 @@ def _labels(labels: npt.ArrayLike, n: int) -> tuple[Floats, Floats]:
     if np.ndim(labels) == 0:
         validation.number("labels", labels, low=0.0, high=np.finfo(np.float64).max)
         return np.empty((n, 0)), np.zeros(n)
-    found = validation.array("labels", labels, ndim=(1, 2)).astype(np.float64)
-    if len(found) != n:
+    numbers = validation.array("labels", labels, ndim=(1, 2)).astype(np.float64)
+    if len(numbers) != n:
         raise ValueError(
             f"labels must be a variance, an ({n}, {n}) second-moment matrix or a sample with {n} "
-            f"rows, one for each row of X; got shape {found.shape}"
+            f"rows, one for each row of X; got shape {numbers.shape}"
         )
-    if found.shape == (n, n):
-        return _root_of(found), np.zeros(n)
-    columns = found.reshape(n, -1)
+    if numbers.shape == (n, n):
+        return _root_of(numbers), np.zeros(n)
+    columns = numbers.reshape(n, -1)
     mean = columns.mean(axis=1)
     return (columns - mean[:, None]) / np.sqrt(columns.shape[1]), mean
 

@@ -148,7 +148,7 @@ def _verify(chosen: argparse.Namespace) -> int:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     with connected(chosen.scheduler) as executor:
-        found = verify.run(
+        report = verify.run(
             statements,
             chosen.data,
             trials=chosen.trials,
@@ -164,18 +164,18 @@ def _verify(chosen: argparse.Namespace) -> int:
         progress("")
     if chosen.out is not None:
         unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
-        unfinished.write_text(page.html(found, drawn=drawn), encoding="utf-8")
+        unfinished.write_text(page.html(report, drawn=drawn), encoding="utf-8")
         unfinished.replace(chosen.out)
     if chosen.json:
-        terminal.say(found.json())
+        terminal.say(report.json())
     else:
-        said = [*found.table().splitlines(), *found.notes(), *found.conditions()]
+        said = [*report.table().splitlines(), *report.notes(), *report.conditions()]
         terminal.say(terminal.wrapped(said))
     if chosen.field:
         mistakes = {mistake.claim for mistake in MISTAKES}
-        judged = [(row.claim in mistakes, row.verdict) for row in found.verdicts]
+        judged = [(row.claim in mistakes, row.verdict) for row in report.verdicts]
         return 0 if set(judged) <= {(True, "refuted"), (False, "certified")} else 1
-    return 1 if found.refuted else 0
+    return 1 if report.refuted else 0
 
 
 def _check_page(out: Path) -> None:
@@ -324,7 +324,7 @@ def _mask(chosen: argparse.Namespace) -> int:
         return 0
     checkpoints.check_weights(weights)
     checkpoints.check_output(chosen.out, weights=weights)
-    found = checkpoints.masks(
+    masks = checkpoints.masks(
         checkpoints.read(weights, key=chosen.key, skip=chosen.skip),
         density,
         pattern=pattern,
@@ -335,8 +335,8 @@ def _mask(chosen: argparse.Namespace) -> int:
         scope=chosen.scope,
         floor=floor,
     )
-    checkpoints.write(chosen.out, found)
-    _tell(named.kept(found))
+    checkpoints.write(chosen.out, masks)
+    _tell(named.kept(masks))
     return 0
 
 
@@ -371,11 +371,11 @@ def _advise(chosen: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--out: there is no folder {chosen.out.parent}; make it first")
     arrays = checkpoints.read(chosen.weights, key=chosen.key, skip=chosen.skip)
     weights = checkpoints.prunable(arrays)
-    found = advice.advise(weights, density, score="magnitude", floor=floor)
-    terminal.say(found.table())
+    advised = advice.advise(weights, density, score="magnitude", floor=floor)
+    terminal.say(advised.table())
     if chosen.out is not None:
         unfinished = chosen.out.with_name(f".{chosen.out.name}.unfinished")
-        unfinished.write_text(advice_picture.svg(found), encoding="utf-8")
+        unfinished.write_text(advice_picture.svg(advised), encoding="utf-8")
         unfinished.replace(chosen.out)
     return 0
 

@@ -126,10 +126,10 @@ def _tensor(name: str, value: Any) -> Array | None:
     if value.device.type == "meta":
         raise TypeError(f"{name} is a tensor on the device 'meta', which has no values")
     try:
-        found = value.detach().cpu().resolve_neg()
-        if found.is_floating_point() and found.dtype not in (torch.float32, torch.float64):
-            found = found.double()
-        return np.asarray(found.numpy())
+        tensor = value.detach().cpu().resolve_neg()
+        if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
+            tensor = tensor.double()
+        return np.asarray(tensor.numpy())
     except (RuntimeError, TypeError, NotImplementedError):
         raise TypeError(
             f"{name} is a tensor of type {value.dtype} that cannot be read; pass {name}.double()"
@@ -226,8 +226,8 @@ def _objects(name: str, value: Array) -> Array:
 
 
 def _where(place: Any) -> str:
-    found = ", ".join(str(int(i)) for i in place)
-    return f"[{found}]" if found else ""
+    entry = ", ".join(str(int(i)) for i in place)
+    return f"[{entry}]" if entry else ""
 
 
 def _from(value: Any, package: str) -> bool:

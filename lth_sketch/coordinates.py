@@ -63,9 +63,9 @@ def unit_terms(A: Any, rows: Any, a: Floats, b: Floats) -> tuple[Floats, float]:
         )
         many = len(left) * len(right) > width
         joined = reduction.triangle(parts, width) if many else np.vstack(list(parts))
-    found = _compressed(joined)
-    L = np.zeros((len(a), found.shape[1]))
-    L[live] = found
+    live_terms = _compressed(joined)
+    L = np.zeros((len(a), live_terms.shape[1]))
+    L[live] = live_terms
     return L, TERMS * float(np.sqrt(len(live)))
 
 
@@ -98,14 +98,14 @@ def centred_moment(A: Any, rows: Any, a: Floats, b: Floats, p: Floats, sizes: Fl
     q, z = p[live], sizes[live]
     # Terms of norm zero are drawn with this probability.
     idle = float(p[sizes == 0].sum())
-    found = 0.0
+    total = 0.0
     for block in _scaled(A, live, a, max(1, CACHED // len(live))):
         for direction in few:
             Z = block * (direction * z)
             mean = Z @ q
             Z -= mean[:, None]
-            found += float((np.square(Z) @ q + idle * mean**2).sum())
-    return found
+            total += float((np.square(Z) @ q + idle * mean**2).sum())
+    return total
 
 
 def _affordable(left: tuple[int, int], right: tuple[int, int]) -> bool:

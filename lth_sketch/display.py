@@ -54,7 +54,7 @@ def symbols(text: str) -> str:
     for typed, printed in SIGNS:
         text = re.sub(typed, printed, text)
     names = "|".join(sorted(GREEK, key=len, reverse=True))
-    return re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z0-9])", lambda found: GREEK[found[1]], text)
+    return re.sub(rf"(?<![A-Za-z])({names})(?![A-Za-z0-9])", lambda name: GREEK[name[1]], text)
 
 
 def mathematics(text: str) -> str:
@@ -65,12 +65,12 @@ def mathematics(text: str) -> str:
     >>> mathematics("(A S)^T K_lam^{-1/2} <= pi_ij")
     '(A S)<sup>T</sup> K<sub>λ</sub><sup>−1/2</sup> ≤ π<sub>ij</sub>'
     """
-    found = escape(symbols(text))
+    marked = escape(symbols(text))
     # In braces, or one word, number or star.
     for sign, tag in (("_", "sub"), (r"\^", "sup")):
-        found = re.sub(sign + r"\{([^}]*)\}", rf"<{tag}>\1</{tag}>", found)
-        found = re.sub(sign + r"(−?[^\W_]+|\*)", rf"<{tag}>\1</{tag}>", found)
-    return found
+        marked = re.sub(sign + r"\{([^}]*)\}", rf"<{tag}>\1</{tag}>", marked)
+        marked = re.sub(sign + r"(−?[^\W_]+|\*)", rf"<{tag}>\1</{tag}>", marked)
+    return marked
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
@@ -89,7 +89,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def facts(title: str, found: Mapping[str, str], drawing: str = "") -> str:
+def facts(title: str, entries: Mapping[str, str], drawing: str = "") -> str:
     """Return a table of names and texts under a title, with a drawing in its last row.
 
     Examples
@@ -98,7 +98,7 @@ def facts(title: str, found: Mapping[str, str], drawing: str = "") -> str:
     '<table><caption>Product</caption><tbody><tr><th>d</th><td>2</td></tr></tbody></table>'
     """
     rows = "".join(
-        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in found.items()
+        f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in entries.items()
     )
     if drawing:
         rows += f'<tr><td colspan="2">{drawing}</td></tr>'

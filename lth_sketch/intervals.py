@@ -48,9 +48,9 @@ class Estimated(Interval):
     seen: float
 
     @classmethod
-    def of(cls, found: Interval, kurtosis: float, seen: float) -> Estimated:
+    def of(cls, interval: Interval, kurtosis: float, seen: float) -> Estimated:
         """Return an interval with its condition."""
-        result = cls(*found)
+        result = cls(*interval)
         result.kurtosis, result.seen = kurtosis, seen
         return result
 
@@ -64,12 +64,12 @@ class Estimated(Interval):
         return self.of(super().map(scale, shift), self.kurtosis, self.seen)
 
 
-def resting_on(found: Interval, *parts: Interval) -> Interval:
+def resting_on(interval: Interval, *parts: Interval) -> Interval:
     """Return an interval that was made of others, under the condition that is nearest to failing.
 
     Parameters
     ----------
-    found : Interval
+    interval : Interval
         Made of the parts.
     *parts : Interval
         Some of them `Estimated`.
@@ -81,9 +81,9 @@ def resting_on(found: Interval, *parts: Interval) -> Interval:
     """
     under = [part for part in parts if isinstance(part, Estimated)]
     if not under:
-        return found
+        return interval
     worst = max(under, key=lambda part: part.seen / part.kurtosis)
-    return Estimated.of(found, worst.kurtosis, worst.seen)
+    return Estimated.of(interval, worst.kurtosis, worst.seen)
 
 
 def exact(value: float, error: float = 0.0) -> Interval:
@@ -149,11 +149,11 @@ def mean(
     --------
     >>> import numpy as np
     >>> x = np.random.default_rng(0).exponential(size=100_000)
-    >>> found = mean(x, 1e-6)
-    >>> found.low < 1.0 < found.high
+    >>> interval = mean(x, 1e-6)
+    >>> interval.low < 1.0 < interval.high
     True
     >>> known = mean(x, 1e-6, variance=1.0)
-    >>> known.high - known.low < found.high - found.low
+    >>> known.high - known.low < interval.high - interval.low
     True
     """
     x = validation.vector("samples", samples).astype(np.float64)
@@ -197,8 +197,8 @@ def quantile(samples: npt.ArrayLike, delta: float, risk: float) -> Interval:
 
     Examples
     --------
-    >>> found = quantile(range(1000), 0.1, 1e-3)
-    >>> print(found.low < 900 < found.high)
+    >>> interval = quantile(range(1000), 0.1, 1e-3)
+    >>> print(interval.low < 900 < interval.high)
     True
     """
     x = np.sort(validation.vector("samples", samples).astype(np.float64))
@@ -243,8 +243,8 @@ def rate(successes: int, trials: int, risk: float) -> Interval:
     risk = validation.risk("risk", risk)
     if successes > trials:
         raise ValueError(f"successes must be at most trials = {trials}; got {successes}")
-    found = scipy.stats.binomtest(successes, trials).proportion_ci(1 - risk, method="exact")
-    return Interval(successes / trials, float(found.low), float(found.high))
+    ends = scipy.stats.binomtest(successes, trials).proportion_ci(1 - risk, method="exact")
+    return Interval(successes / trials, float(ends.low), float(ends.high))
 
 
 def _catoni(x: Floats, variance: float, risk: float) -> Interval:
@@ -256,8 +256,8 @@ def _catoni(x: Floats, variance: float, risk: float) -> Interval:
         return Interval(float(np.median(x)), float(x.min()), float(x.max()))
     radius = float(np.sqrt(2 * variance * log / (n - 2 * log)))
     alpha = float(np.sqrt(2 * log / (n * variance * (1 + 2 * log / (n - 2 * log)))))
-    found = float(scipy.optimize.brentq(_influence, x.min(), x.max(), args=(x, alpha)))
-    return Interval(found, found - radius, found + radius)
+    centre = float(scipy.optimize.brentq(_influence, x.min(), x.max(), args=(x, alpha)))
+    return Interval(centre, centre - radius, centre + radius)
 
 
 def _kurtosis(x: Floats) -> float:

@@ -94,9 +94,9 @@ def squared_errors(
     >>> import numpy as np
     >>> from lth_sketch import moments
     >>> product = Product([[3.0, 4.0]], [1.0, -1.0])
-    >>> found = squared_errors(product, [1, 1], [2, 8], trials=20000, rng=0)
+    >>> errors = squared_errors(product, [1, 1], [2, 8], trials=20000, rng=0)
     >>> exact = moments.multinomial(product, [1, 1], [2, 8])
-    >>> bool((abs(found.mean(axis=1) / exact - 1) < 0.05).all())
+    >>> bool((abs(errors.mean(axis=1) / exact - 1) < 0.05).all())
     True
     """
     draws = validation.sizes(s)
@@ -145,8 +145,8 @@ def _afar(common: _Common, tasks: list[Any], executor: Executor) -> Iterator[tup
     took = max(time.perf_counter() - start, 1e-4)
     together = math.ceil(TASK / took)
     bundles = [tasks[i : i + together] for i in range(2, len(tasks), together)]
-    found = spread(_simulated, bundles, executor, common=common)
-    for bundle, part in zip(bundles, found, strict=True):
+    simulated = spread(_simulated, bundles, executor, common=common)
+    for bundle, part in zip(bundles, simulated, strict=True):
         yield slice(bundle[0][0].start, bundle[-1][0].stop), part
 
 
@@ -234,7 +234,7 @@ def quantile_limit(
     k = _rank(delta, risk, trials)
     generator = validation.generator(rng)
     again = copy.deepcopy(generator)
-    found = squared_errors(
+    errors = squared_errors(
         product,
         p,
         s,
@@ -244,7 +244,7 @@ def quantile_limit(
         n_jobs=n_jobs,
         executor=executor,
     )
-    limit = np.sqrt(np.partition(found, trials - k, axis=-1)[..., trials - k])
+    limit = np.sqrt(np.partition(errors, trials - k, axis=-1)[..., trials - k])
     # What rounding may have taken goes on top.
     floor = rounding(product, p, s, trials=trials, design=design, rng=again, n_jobs=n_jobs)
     return np.asarray(limit + floor)[()]

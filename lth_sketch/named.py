@@ -30,8 +30,8 @@ class Counts(dict[str, Kept]):
         Sizes of the weights that are left whole, by name.
     """
 
-    def __init__(self, found: Mapping[str, Kept], left: Mapping[str, int] | None = None) -> None:
-        super().__init__(found)
+    def __init__(self, counts: Mapping[str, Kept], left: Mapping[str, int] | None = None) -> None:
+        super().__init__(counts)
         self.left: dict[str, int] = dict(left or {})
 
     @property
@@ -151,13 +151,13 @@ def kept(masks: Mapping[str, Array], *, left: Mapping[str, int] | None = None) -
     Examples
     --------
     >>> import numpy as np
-    >>> found = kept({"a": np.array([[1.0, 0.0], [0.0, 0.0]])}, left={"b": 4})
-    >>> found, found.density, found.reached
+    >>> counts = kept({"a": np.array([[1.0, 0.0], [0.0, 0.0]])}, left={"b": 4})
+    >>> counts, counts.density, counts.reached
     ({'a': Kept(kept=1, size=4)}, 0.25, 0.625)
-    >>> print(found.table())
+    >>> print(counts.table())
     a               1 of            4    25.000%
     b               4 of            4   100.000%  left whole
     all             5 of            8    62.500%
     """
-    found = {name: Kept(int(np.count_nonzero(m)), int(np.size(m))) for name, m in masks.items()}
-    return Counts(found, left)
+    counts = {name: Kept(int(np.count_nonzero(m)), int(np.size(m))) for name, m in masks.items()}
+    return Counts(counts, left)

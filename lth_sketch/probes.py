@@ -82,8 +82,8 @@ def probe(
     >>> exact = probe(A, B, mask=[1.0, 1.0], rng=0)
     >>> print(exact.estimate, exact.limit)
     0.0 0.0
-    >>> found = probe(np.eye(100), np.eye(100), np.zeros((100, 100)), probes=50, rng=0)
-    >>> print(round(found.estimate, 2), round(found.limit, 2))
+    >>> certificate = probe(np.eye(100), np.eye(100), np.zeros((100, 100)), probes=50, rng=0)
+    >>> print(round(certificate.estimate, 2), round(certificate.limit, 2))
     9.95 12.99
     """
     count = validation.count("probes", probes)
@@ -142,5 +142,5 @@ def _operator(name: str, value: Any) -> Any:
         if value.dtype is not None and value.dtype.kind == "c":
             raise TypeError(f"{name} must hold real numbers; got dtype {value.dtype}")
         return value
-    found = validation.array(name, value, ndim=(1, 2))
-    return found if found.ndim == 2 else found[:, None]
+    matrix = validation.array(name, value, ndim=(1, 2))
+    return matrix if matrix.ndim == 2 else matrix[:, None]

@@ -237,11 +237,11 @@ class Product:
             )
         if terms < self.d:
             A, B = _dense(self.A) / self.total, _dense(self._rows)
-            found = np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms)
-            return np.asarray(found), 2 * EPS
-        found, error = coordinates.unit_terms(self.A, self._rows, self.column_norms, self.row_norms)
-        found *= (self.term_norms / self.total)[:, None]
-        return found, error
+            rows = np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms)
+            return np.asarray(rows), 2 * EPS
+        rows, error = coordinates.unit_terms(self.A, self._rows, self.column_norms, self.row_norms)
+        rows *= (self.term_norms / self.total)[:, None]
+        return rows, error
 
     def centred_moment(self, p: Floats) -> float:
         """``E ||Z - AB||^2`` over total^2 for one term Z over its p, drawn by p: a sum of squares.
@@ -271,7 +271,7 @@ class Product:
         return self.B if self.B.ndim == 2 else self.B[:, None]
 
     def _repr_html_(self) -> str:
-        found = {
+        facts = {
             "A": f"{self.A.shape[0]:,} x {self.d:,}, {self.A.dtype}",
             "B": " x ".join(f"{n:,}" for n in self.B.shape) + f", {self.B.dtype}",
             "U, sum of the norms of the terms": f"{self.total:.5g}",
@@ -281,9 +281,9 @@ class Product:
         if self.names:
             order = np.argsort(-self.term_norms, kind="stable")[:NAMED]
             listed = (f"{name} {share:.1%}" for name, share in self._largest(order))
-            found["largest terms, of U"] = ", ".join(listed)
+            facts["largest terms, of U"] = ", ".join(listed)
         words = f"norms of the {self.d:,} terms, the largest first"
-        return display.facts("Product", found, display.falling(self.term_norms, words))
+        return display.facts("Product", facts, display.falling(self.term_norms, words))
 
     def __repr__(self) -> str:
         return (

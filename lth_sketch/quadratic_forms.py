@@ -114,8 +114,8 @@ def quantile(delta: float, weights: npt.ArrayLike) -> float:
         low /= 2.0
     if low == high:
         return float(low * scale)
-    found = scipy.optimize.brentq(excess, np.log(low), np.log(high), xtol=ROUNDING)
-    return float(np.exp(found)) * float(scale)
+    logarithm = scipy.optimize.brentq(excess, np.log(low), np.log(high), xtol=ROUNDING)
+    return float(np.exp(logarithm)) * float(scale)
 
 
 def _survival(x: float, lam: Floats) -> float:

@@ -155,10 +155,10 @@ def _graded(unit: Floats, sizes: Floats, tolerance: float) -> Decomposition:
     C[np.arange(rank), kept] = 1.0
     C[:, left] = E
     # For columns and rows of any sizes ("F"), with U and V, over the whole range of numbers.
-    found, V, back, work, *_ = scipy.linalg.lapack.dgejsv(
+    scaled, V, back, work, *_ = scipy.linalg.lapack.dgejsv(
         np.asfortranarray((B @ C[pivots]).T), joba=2, jobu=0, jobv=0, jobr=0
     )
-    sigma, U = found * (work[0] / work[1]), turn @ back
+    sigma, U = scaled * (work[0] / work[1]), turn @ back
     # A x = U, by the factors: each entry is right beside 1 / size, those of V beside 1 / sigma.
     steps = scipy.linalg.solve_triangular(R, U) / (scale / largest)[:, None]
     if left:

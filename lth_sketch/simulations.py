@@ -86,16 +86,16 @@ def _marked(
 
 
 def _poisson(product: Product, p: Floats, sizes: Integers) -> Simulate:
-    found = checked.survey(p)
-    taus = np.array([checked.threshold(found, s) for s in sizes])
+    weights = checked.survey(p)
+    taus = np.array([checked.threshold(weights, s) for s in sizes])
     return _ranked(product, p, sizes, taus, taus[-1])
 
 
 def _priority(product: Product, p: Floats, sizes: Integers) -> Simulate:
-    found = checked.survey(p)
+    weights = checked.survey(p)
     # The number of ranks above a threshold has a smaller variance than its mean.
     enough = sizes[-1] + 6 * np.sqrt(sizes[-1]) + 6
-    limit = checked.threshold(found, enough) if enough < found.nonzero else 0.0
+    limit = checked.threshold(weights, enough) if enough < weights.nonzero else 0.0
     return _ranked(product, p, sizes, np.zeros(len(sizes)), limit)
 
 
@@ -139,10 +139,10 @@ def _lengths(C: Floats) -> Integers:
 def _top(product: Product, p: Floats, sizes: Integers) -> Simulate:
     order = np.argsort(-p, kind="stable")
     gaps = [product.unit_factor[order[size:]].sum(axis=0) for size in sizes]
-    found = np.array([gap @ gap for gap in gaps])
+    squares = np.array([gap @ gap for gap in gaps])
 
     def simulate(rng: np.random.Generator, out: Floats) -> None:
-        out[:] = found[:, None]
+        out[:] = squares[:, None]
 
     return simulate
 

@@ -123,9 +123,9 @@ class SingleDraw(Law):
     @cached_property
     def second(self) -> float:
         """``E ||Y||^2`` of the very rows that the bounds below are made of, and at least T."""
-        found = float(self._q @ self._squares)
+        mean_square = float(self._q @ self._squares)
         # A square may overflow where its share of the mean does not.
-        return max(self.T, found) if np.isfinite(found) else self.T
+        return max(self.T, mean_square) if np.isfinite(mean_square) else self.T
 
     @cached_property
     def M(self) -> float:
@@ -150,9 +150,9 @@ class SingleDraw(Law):
     def eigenvalues(self) -> Floats:
         """Eigenvalues of Sigma = E Y Y^T, descending, without those lost in rounding."""
         rows = self._centred * np.sqrt(self._q)[:, None]
-        found = scipy.linalg.eigvalsh(rows.T @ rows, check_finite=False)[::-1]
-        floor = len(found) * np.finfo(np.float64).eps * max(found[0], 0.0)
-        return np.asarray(found[found > floor])
+        values = scipy.linalg.eigvalsh(rows.T @ rows, check_finite=False)[::-1]
+        floor = len(values) * np.finfo(np.float64).eps * max(values[0], 0.0)
+        return np.asarray(values[values > floor])
 
     @cached_property
     def sigma2(self) -> float:

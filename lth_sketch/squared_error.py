@@ -47,9 +47,9 @@ def moments(
         return _with_replacement(SingleDraw.of(product, p), s.astype(np.float64), order, exact)
     sizes, where = np.unique(s, return_inverse=True)
     one = _poisson if design == "poisson" else _systematic
-    found = [one(product, p, int(size), order, exact) for size in sizes]
+    by_size = [one(product, p, int(size), order, exact) for size in sizes]
     place = where.reshape(s.shape)
-    mean, deviation, standard = (np.stack(parts, axis=-1) for parts in zip(*found, strict=True))
+    mean, deviation, standard = (np.stack(parts, axis=-1) for parts in zip(*by_size, strict=True))
     return Moments(mean[place], deviation[place], standard[:, place])
 
 

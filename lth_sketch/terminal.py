@@ -90,18 +90,18 @@ def fitted(rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[list[s
     >>> [len(row[0]) for row in rows]
     [78, 1]
     """
-    found = [list(row) for row in rows]
-    while (over := width(found) - COLUMNS) > 0:
-        widths = _widths(found)
+    folded = [list(row) for row in rows]
+    while (over := width(folded) - COLUMNS) > 0:
+        widths = _widths(folded)
         longest = max(columns, key=lambda i: widths[i])
         others = [widths[i] for i in columns if i != longest]
         room = max(widths[longest] - over, *others, LEAST) if others else widths[longest] - over
         room = max(min(room, widths[longest] - 1), LEAST)
         if widths[longest] <= LEAST:
             break
-        for row in found:
+        for row in folded:
             row[longest] = shortened(row[longest], room)
-    return found
+    return folded
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:

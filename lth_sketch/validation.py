@@ -196,8 +196,8 @@ def integers(name: str, value: Any, *, minimum: int = 0) -> Integers:
         value = list(value)
     if isinstance(value, list | tuple) and all(type(entry) is int for entry in value):
         # numpy makes numbers of 64 bits and of more floats, or objects.
-        found = [count(f"{name}[{k}]", entry, minimum=minimum) for k, entry in enumerate(value)]
-        result = np.array(found, dtype=np.int64)
+        counts = [count(f"{name}[{k}]", entry, minimum=minimum) for k, entry in enumerate(value)]
+        result = np.array(counts, dtype=np.int64)
     else:
         try:
             result = conversion.plain(name, value)
@@ -259,12 +259,12 @@ def number(
         result = float(value)
     else:
         try:
-            found = conversion.plain(name, value)
+            plain = conversion.plain(name, value)
         except (TypeError, ValueError):
             raise TypeError(f"{name} must be a number; got {value!r}") from None
-        if found.ndim or found.dtype.kind == "b":
+        if plain.ndim or plain.dtype.kind == "b":
             raise TypeError(f"{name} must be a number; got {value!r}")
-        result = float(found)
+        result = float(plain)
     inside = low <= result <= high if closed else low < result < high
     if not inside:
         ends = f"[{low:g}, {high:g}]" if closed else f"({low:g}, {high:g})"

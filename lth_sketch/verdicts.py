@@ -85,7 +85,7 @@ class Verdict:
         )
 
     def _repr_html_(self) -> str:
-        found = {
+        facts = {
             "claim": self.claim,
             "status": self.status,
             "verdict": self.verdict,
@@ -94,7 +94,7 @@ class Verdict:
             "value / measured": _short(self.tightness),
             "note": self.note,
         }
-        shown = {name: text for name, text in found.items() if text}
+        shown = {name: text for name, text in facts.items() if text}
         return display.facts(f"{self.title} on {self.data}, {self.product}", shown)
 
 

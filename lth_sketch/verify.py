@@ -116,12 +116,12 @@ def run(
         for product in products
         if any(product in statement.products for statement in chosen)
     ]
-    found: Iterable[list[tuple[int, Verdict]]]
+    judged: Iterable[list[tuple[int, Verdict]]]
     if executor is None:
-        found = (_judged(common, task, progress) for task in tasks)
+        judged = (_judged(common, task, progress) for task in tasks)
     else:
-        found = spread(_judged, tasks, executor, common=common)
-    verdicts = [pair for pairs in found for pair in pairs]
+        judged = spread(_judged, tasks, executor, common=common)
+    verdicts = [pair for pairs in judged for pair in pairs]
     verdicts.sort(key=lambda pair: pair[0])
     return Report(tuple(row for _, row in verdicts), risk, trials, seed, accuracy)
 
@@ -155,14 +155,14 @@ def _judged(
     case = Case(
         loaded, product, setting.product, setting.p, DRAWS, DELTA, common.trials, common.seed
     )
-    found = []
+    verdicts = []
     for place, known in enumerate(common.statements):
         statement = REGISTER[known] if isinstance(known, int) else known
         if product in statement.products:
             if progress is not None:
                 progress(f"{statement.label} on {loaded.name}, {product}")
-            found.append((place, _verdict(statement, case, common.risk, common.accuracy)))
-    return found
+            verdicts.append((place, _verdict(statement, case, common.risk, common.accuracy)))
+    return verdicts
 
 
 def _verdict(statement: Statement, case: Case, risk: float, accuracy: float) -> Verdict:
@@ -170,16 +170,16 @@ def _verdict(statement: Statement, case: Case, risk: float, accuracy: float) -> 
     failed = [a.text for a in statement.assumptions if not a.holds(case)]
     rests_on = ""
     if failed:
-        value, found, verdict = math.nan, Interval(math.nan, math.nan, math.nan), NOT_MET
+        value, interval, verdict = math.nan, Interval(math.nan, math.nan, math.nan), NOT_MET
     else:
         value = float(statement.value(case))
-        found = statement.measure(case, risk)
+        interval = statement.measure(case, risk)
         trivial = math.inf if statement.trivial is None else float(statement.trivial(case))
-        verdict = judge(statement, value, found, trivial, accuracy)
-        if isinstance(found, Estimated):
-            rests_on = f"Kurtosis assumed to be at most {found.kurtosis:g}"
-            if not found.met:
-                failed, verdict = [_too_heavy(found)], NOT_MET
+        verdict = judge(statement, value, interval, trivial, accuracy)
+        if isinstance(interval, Estimated):
+            rests_on = f"Kurtosis assumed to be at most {interval.kurtosis:g}"
+            if not interval.met:
+                failed, verdict = [_too_heavy(interval)], NOT_MET
     note, needed = "; ".join(failed), None
     if verdict == "inconclusive":
         needed = trials_needed(statement, case, value, trivial, risk, accuracy)
@@ -190,9 +190,9 @@ def _verdict(statement: Statement, case: Case, risk: float, accuracy: float) -> 
         case.name,
         statement.status,
         verdict,
-        float(found.measured),
-        float(found.low),
-        float(found.high),
+        float(interval.measured),
+        float(interval.low),
+        float(interval.high),
         value,
         statement.claim,
         note,
@@ -204,10 +204,10 @@ def _verdict(statement: Statement, case: Case, risk: float, accuracy: float) -> 
     )
 
 
-def _too_heavy(found: Estimated) -> str:
+def _too_heavy(interval: Estimated) -> str:
     return (
-        f"the kurtosis of the law must be at most {found.kurtosis:g} for this interval; that of "
-        f"the samples is {found.seen:.3g}"
+        f"the kurtosis of the law must be at most {interval.kurtosis:g} for this interval; that of "
+        f"the samples is {interval.seen:.3g}"
     )
 
 

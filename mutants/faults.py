@@ -320,8 +320,8 @@ FAULTS = (
     _fault(
         "labels looked at by the anticipated draw",
         "anticipation.py",
-        "    columns = found.reshape(n, -1)\n",
-        "    columns = found.reshape(n, -1)[:, :1]\n",
+        "    columns = numbers.reshape(n, -1)\n",
+        "    columns = numbers.reshape(n, -1)[:, :1]\n",
         "anticipated",
     ),
     _fault(
@@ -462,15 +462,15 @@ FAULTS = (
     _fault(
         "a known variance that is not used",
         "statements/case.py",
-        "intervals.mean(found, risk, variance=variance)",
-        "intervals.mean(found, risk)",
+        "intervals.mean(errors, risk, variance=variance)",
+        "intervals.mean(errors, risk)",
         "verify",
     ),
     _fault(
         "a condition that is never looked at",
         "verify.py",
-        "if not found.met:",
-        "if False and not found.met:",
+        "if not interval.met:",
+        "if False and not interval.met:",
         "verify",
     ),
     _fault(
@@ -484,23 +484,23 @@ FAULTS = (
         "a bound refuted by its estimate",
         "statements/statement.py",
         """if statement.status == "bound":
-        if found.low > value:""",
+        if interval.low > value:""",
         """if statement.status == "bound":
-        if found.measured > value:""",
+        if interval.measured > value:""",
         "judgement",
     ),
     _fault(
         "an identity's reach taken above only",
         "statements/statement.py",
-        "max(found.high - found.measured, found.measured - found.low)",
-        "found.high - found.measured",
+        "max(interval.high - interval.measured, interval.measured - interval.low)",
+        "interval.high - interval.measured",
         "judgement",
     ),
     _fault(
         "an identity's reach taken below only",
         "statements/statement.py",
-        "max(found.high - found.measured, found.measured - found.low)",
-        "found.measured - found.low",
+        "max(interval.high - interval.measured, interval.measured - interval.low)",
+        "interval.measured - interval.low",
         "judgement",
     ),
     # --- scores of networks ---

@@ -26,15 +26,15 @@ def expectation(moments: Floats, x: Floats, nodes: Floats, origin: Floats | None
     origin : (m,) array, optional
         Least value that Z can take; all nodes are above it, and x is.
     """
-    found = np.full(len(x), np.inf)
+    limits = np.full(len(x), np.inf)
     below = (nodes < x[:, None]).sum(axis=1)
     for zeros in np.unique(below):
         laws = np.flatnonzero(below == zeros)
         low = None if origin is None else origin[laws]
         # Without a zero below x, f is one everywhere.
         if zeros or low is not None:
-            found[laws] = _one_shape(moments[:, laws], x[laws], nodes[laws].T, int(zeros), low)
-    return found
+            limits[laws] = _one_shape(moments[:, laws], x[laws], nodes[laws].T, int(zeros), low)
+    return limits
 
 
 def _one_shape(
@@ -51,14 +51,14 @@ def _one_shape(
         powers, reach = _powers(places, slopes, sizes)
         used = moments[: len(powers)]
         value = (powers * used).sum(axis=0)
-        found = value + ROUNDING * (reach * _absolute(used, origin)).sum(axis=0)
+        upper = value + ROUNDING * (reach * _absolute(used, origin)).sum(axis=0)
     # Nodes of a law that is never below its origin are above it, but for rounding.
     sound = (
-        np.isfinite(found)
+        np.isfinite(upper)
         if origin is None
-        else np.isfinite(found) & (places[1:] > origin).all(axis=0)
+        else np.isfinite(upper) & (places[1:] > origin).all(axis=0)
     )
-    return np.where(sound, found, np.inf)
+    return np.where(sound, upper, np.inf)
 
 
 def _differences(places: Floats, heights: Floats) -> tuple[Floats, Floats]:
@@ -88,28 +88,28 @@ def _differences(places: Floats, heights: Floats) -> tuple[Floats, Floats]:
 def _powers(places: Floats, slopes: Floats, sizes: Floats) -> tuple[Floats, Floats]:
     """From Newton's form to powers; and the same for the sizes."""
     count = len(places)
-    found, reach = np.zeros_like(places), np.zeros_like(places)
+    coefficients, reach = np.zeros_like(places), np.zeros_like(places)
     for i in reversed(range(count)):
-        moved, spread = found * places[i], reach * np.abs(places[i])
-        found[1:], reach[1:] = found[:-1].copy(), reach[:-1].copy()
-        found[0], reach[0] = 0.0, 0.0
-        found -= moved
+        moved, spread = coefficients * places[i], reach * np.abs(places[i])
+        coefficients[1:], reach[1:] = coefficients[:-1].copy(), reach[:-1].copy()
+        coefficients[0], reach[0] = 0.0, 0.0
+        coefficients -= moved
         reach += spread
-        found[0] += slopes[i]
+        coefficients[0] += slopes[i]
         reach[0] += sizes[i]
-    return found, reach
+    return coefficients, reach
 
 
 def _absolute(moments: Floats, origin: Floats | None) -> Floats:
     """Bounds on ``E |Z|^j``."""
-    found = moments.copy()
+    absolute = moments.copy()
     for j in range(1, len(moments), 2):
         if j + 1 < len(moments):
-            found[j] = np.sqrt(moments[j - 1] * moments[j + 1])
+            absolute[j] = np.sqrt(moments[j - 1] * moments[j + 1])
         elif origin is not None:
             # What is negative is no larger than the origin.
-            found[j] = np.abs(moments[j]) + 2.0 * np.abs(origin) * moments[j - 1]
-    return found
+            absolute[j] = np.abs(moments[j]) + 2.0 * np.abs(origin) * moments[j - 1]
+    return absolute
 
 
 def finite(moments: Floats) -> Array:

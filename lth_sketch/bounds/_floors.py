@@ -25,12 +25,12 @@ def of(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, design: str) -> Flo
     if design == "top":
         return np.full(draws.shape, rounded)
     weights = validation.covering(p, product.term_norms)
-    found = np.empty(draws.shape)
+    floors = np.empty(draws.shape)
     for size in np.unique(draws):
         pi = probabilities.inclusion(weights, int(size), design=design)
         loose = (u > 0) & (pi < 1)
         with np.errstate(over="ignore"):
             kept = np.sort(u[loose] / pi[loose])
         most = None if design == "poisson" else -int(size)
-        found[draws == size] = u[loose].sum() + kept[most:].sum()
-    return rounded * found
+        floors[draws == size] = u[loose].sum() + kept[most:].sum()
+    return rounded * floors

@@ -87,8 +87,8 @@ class Steps:
         """Return the steps of a law, kept with it; None where powers of their lengths overflow."""
         if not draw.M < LONGEST:
             return None
-        found: Steps = draw.keep("steps", lambda: cls(draw))
-        return found
+        steps: Steps = draw.keep("steps", lambda: cls(draw))
+        return steps
 
     @property
     def thrifty(self) -> bool:
@@ -203,10 +203,10 @@ def _largest(A: Floats) -> float:
     if n <= SMALL:
         return max(0.0, float(np.linalg.eigvalsh(A)[-1])) + slack
     try:
-        found = scipy.sparse.linalg.eigsh(
+        eigenvalues = scipy.sparse.linalg.eigsh(
             A, 1, which="LA", tol=1e-4, v0=np.ones(n), return_eigenvectors=False
         )
-        mu = max(0.0, float(found[0])) + slack
+        mu = max(0.0, float(eigenvalues[0])) + slack
         for growth in (1e-4, 1e-3, 1e-2, 1e-1):
             shifted = -A
             shifted.flat[:: n + 1] += mu * (1.0 + growth)

@@ -50,8 +50,8 @@ def form_s(draw: SingleDraw, s: Floats, delta: float) -> Floats:
     if steps is None:
         return np.full(np.shape(s), np.inf if draw.M > 0.0 else 0.0)
     sizes, where = np.unique(s, return_inverse=True)
-    found = np.array([_form_s(steps, int(size), delta) for size in sizes])
-    return np.asarray(found[where].reshape(np.shape(s)))
+    limits = np.array([_form_s(steps, int(size), delta) for size in sizes])
+    return np.asarray(limits[where].reshape(np.shape(s)))
 
 
 def _form_s(steps: Steps, s: int, delta: float) -> float:
@@ -95,8 +95,8 @@ def reach(b: Number, sT: Number, h: Number, D: Number) -> Floats:
     c = D * D + sT
     g = (b - 1.0) ** 2 / 4.0
     root = np.sqrt(b * c * g + (D * g) ** 2 + b * b * (h + sT))
-    found: Floats = np.sqrt(b * c + 2.0 * D * D * g + 2.0 * D * root) / b
-    return found
+    distance: Floats = np.sqrt(b * c + 2.0 * D * D * g + 2.0 * D * root) / b
+    return distance
 
 
 def _deviations(steps: Sequence[Step], r: Floats, counts: Floats, L: Floats) -> Floats:
@@ -106,19 +106,19 @@ def _deviations(steps: Sequence[Step], r: Floats, counts: Floats, L: Floats) -> 
     walks = np.arange(len(steps))
 
     def of(eta: Floats) -> Floats:
-        found = (L + np.log1p(_growth(forms, m, eta)) @ counts) / eta
-        return np.where(np.isnan(found), np.inf, found)
+        deviations = (L + np.log1p(_growth(forms, m, eta)) @ counts) / eta
+        return np.where(np.isnan(deviations), np.inf, deviations)
 
     with np.errstate(over="ignore", invalid="ignore"):
         rate = np.sqrt(2.0 * L / (forms[0][:, 0, 1] @ counts))
         eta = RATES[:, None] * (rate / (1.0 + rate * m / 3.0))
-        found = of(eta)
+        deviations = of(eta)
         for _ in range(PASSES):
-            k = found.argmin(axis=0)
+            k = deviations.argmin(axis=0)
             low, high = np.maximum(k - 1, 0), np.minimum(k + 1, len(eta) - 1)
             eta = np.linspace(eta[low, walks], eta[high, walks], POINTS)
-            found = of(eta)
-    return np.asarray(found.min(axis=0))
+            deviations = of(eta)
+    return np.asarray(deviations.min(axis=0))
 
 
 def growth(step: Step, r: Floats, eta: Floats) -> Floats:

@@ -24,10 +24,10 @@ def excess(variance: Floats, largest: float, L: float) -> Floats:
         return np.zeros_like(variance)
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         y = L * largest * (largest / variance)
-        found = variance / largest * inverse(y)
+        exact = variance / largest * inverse(y)
     # Where even y leaves float64 the relaxed form is a bound all the same.
     relaxed = np.sqrt(2.0 * L * variance) + largest * L / 3.0
-    return np.asarray(np.fmin(np.where(np.isfinite(y), found, relaxed), relaxed))
+    return np.asarray(np.fmin(np.where(np.isfinite(y), exact, relaxed), relaxed))
 
 
 def inverse(y: Floats) -> Floats:

@@ -125,8 +125,8 @@ def _poisson(
 ) -> Floats:
     if not fits(product.d):
         order = 1
-    found = moment(product, p, s, delta, order=order, design="poisson")
-    return np.minimum(found, _independent_differences(product, p, s, delta))
+    by_moments = moment(product, p, s, delta, order=order, design="poisson")
+    return np.minimum(by_moments, _independent_differences(product, p, s, delta))
 
 
 def _independent_differences(
@@ -135,7 +135,7 @@ def _independent_differences(
     """B3 for independent inclusions: one of them changes the error by ``u_i / pi_i`` at most."""
     draws = validation.sizes(s)
     weights = validation.covering(p, product.term_norms)
-    found = squared_error.moments(product, p, draws, 1, "poisson").mean
+    mean_square = squared_error.moments(product, p, draws, 1, "poisson").mean
     reach = np.empty(draws.shape)
     for size in np.unique(draws):
         pi = probabilities.inclusion(weights, int(size), design="poisson")
@@ -144,7 +144,7 @@ def _independent_differences(
             span = product.term_norms[loose] / product.total / pi[loose]
             reach[draws == size] = np.square(span).sum()
     floor = _floors.of(product, p, draws, "poisson")
-    bound: Floats = np.sqrt(found) + np.sqrt(-np.log(delta) / 2.0 * reach) + floor
+    bound: Floats = np.sqrt(mean_square) + np.sqrt(-np.log(delta) / 2.0 * reach) + floor
     return bound * product.total
 
 
@@ -161,11 +161,11 @@ def _markov(design: str, second: Callable[..., Floats]) -> _Choice:
         product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: float, order: int
     ) -> Floats:
         # Some are integrals, found to better than this.
-        found = np.sqrt(second(product, p, s) * (1.0 + QUADRATURE) / delta)
+        bound = np.sqrt(second(product, p, s) * (1.0 + QUADRATURE) / delta)
         if design == "priority":
             # Its moment is one of norms alone.
-            return found
-        return found + _floors.of(product, p, s, design) * product.total
+            return bound
+        return bound + _floors.of(product, p, s, design) * product.total
 
     return choose
 

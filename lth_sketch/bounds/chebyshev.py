@@ -84,22 +84,22 @@ def moment(
     if order > MOST:
         raise ValueError(f"order must be at most {MOST}; got {order}")
     design = validation.choice("design", design, squared_error.DESIGNS)
-    found = squared_error.moments(product, p, draws, order, design)
+    error_moments = squared_error.moments(product, p, draws, order, design)
     # Once for the errors, and once for the mean, which need not be that of the same factor.
     floor = 2.0 * _floors.of(product, p, draws, design)
-    bound = np.sqrt(np.maximum(least(found, delta), 0.0)) + floor
+    bound = np.sqrt(np.maximum(least(error_moments, delta), 0.0)) + floor
     return np.asarray(bound * product.total)[()]
 
 
-def least(found: Moments, delta: float) -> Floats:
+def least(error_moments: Moments, delta: float) -> Floats:
     """Return the bound on Q itself that moments give, the least over all orders that are there."""
-    shape, order = found.mean.shape, len(found.standard) - 1
-    mean, deviation = found.mean.reshape(-1), found.deviation.reshape(-1)
+    shape, order = error_moments.mean.shape, len(error_moments.standard) - 1
+    mean, deviation = error_moments.mean.reshape(-1), error_moments.deviation.reshape(-1)
     bound = np.asarray(mean / delta)
     if order >= 2:
         one_sided = float(np.sqrt((1.0 - delta) / delta))
         bound = np.fmin(bound, mean + deviation * one_sided)
-    standard = found.standard.reshape(order + 1, -1)
+    standard = error_moments.standard.reshape(order + 1, -1)
     for degree in range(3, order + 1):
         usable = _certificate.finite(standard[: degree + 1]) & (deviation > 0.0) & (mean > 0.0)
         laws = np.flatnonzero(usable & np.isfinite(bound))
@@ -150,15 +150,15 @@ class _Search:
 
     def full(self, top: Floats) -> Floats:
         """Return it where nodes may be chosen: the zeros of K_n(x, .)."""
-        found = self._halved(top, lambda x: self._largest_tail(x) <= self.delta)
+        start = self._halved(top, lambda x: self._largest_tail(x) <= self.delta)
         # Certificates miss by rounding there: first further up, and then back half the way.
-        low, high = found, top.copy()
-        step = NUDGE * np.maximum(1.0, np.abs(found))
+        low, high = start, top.copy()
+        step = NUDGE * np.maximum(1.0, np.abs(start))
         for _ in range(TRIES):
             missing = (high == top) & (low < top)
             if not missing.any():
                 break
-            tried = np.minimum(found + step, top)
+            tried = np.minimum(start + step, top)
             holds = missing & (self._certified(tried) <= self.delta)
             high = np.where(holds, tried, high)
             low = np.where(missing & ~holds, tried, low)

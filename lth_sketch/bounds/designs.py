@@ -108,8 +108,10 @@ def systematic(product: Product, p: npt.ArrayLike, s: npt.ArrayLike, delta: floa
     draws = validation.sizes(s)
     delta = validation.risk("delta", delta)
     sizes, where = np.unique(draws, return_inverse=True)
-    found = np.array([SystematicDraw.of(product, p, int(size)).quantile(delta) for size in sizes])
-    exact = found[where.reshape(draws.shape)]
+    quantiles = np.array(
+        [SystematicDraw.of(product, p, int(size)).quantile(delta) for size in sizes]
+    )
+    exact = quantiles[where.reshape(draws.shape)]
     return np.asarray((exact + _floors.of(product, p, draws, "systematic")) * product.total)[()]
 
 

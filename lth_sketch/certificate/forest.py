@@ -79,8 +79,8 @@ def panels(rows: Sequence[Verdict], reach: float) -> Iterator[str]:
 
 def loosest(rows: Iterable[Verdict]) -> float:
     """Return the largest finite tightness of any bound, 1 if there is none."""
-    found = (row.tightness for row in rows if row.status == "bound")
-    return max((ratio for ratio in found if math.isfinite(ratio)), default=1.0)
+    ratios = (row.tightness for row in rows if row.status == "bound")
+    return max((ratio for ratio in ratios if math.isfinite(ratio)), default=1.0)
 
 
 def glyph(verdict: str) -> str:
@@ -99,8 +99,8 @@ def _panel(heading: str, rows: Sequence[Verdict], axis: Axis, number: str) -> st
     top = ABOVE
     # Rows of one statement lie on one ground, shaded for every second statement, and share its
     # claim, cut to the lines that there are.
-    for i, ((label, claim), found) in enumerate(groupby(rows, lambda row: (row.label, row.claim))):
-        count = len(list(found))
+    for i, ((label, claim), group) in enumerate(groupby(rows, lambda row: (row.label, row.claim))):
+        count = len(list(group))
         if i % 2 == 0:
             parts.append(_box(0, WIDTH, top, ROW * count, SHADE))
         parts.append(_text(4, top + 12, label, weight=600))

@@ -105,7 +105,7 @@ def pictures(folder: Path, names: Iterable[str]) -> dict[str, Picture]:
         If the folder holds none of them.
     """
     names = list(names)
-    found: dict[str, Picture] = {}
+    shown: dict[str, Picture] = {}
     for place in (folder, folder / "networks"):
         manifest = place / "manifest.json"
         listed = json.loads(manifest.read_text("utf-8"))["figures"] if manifest.exists() else []
@@ -113,17 +113,17 @@ def pictures(folder: Path, names: Iterable[str]) -> dict[str, Picture]:
         for name in names:
             for ending, kind in KINDS.items():
                 path = place / f"{name}{ending}"
-                if name not in found and path.is_file():
+                if name not in shown and path.is_file():
                     content = base64.b64encode(path.read_bytes()).decode()
                     item = about.get(name, {"title": name, "caption": ""})
                     uri = f"data:{kind};base64,{content}"
                     words = item.get("alt", item["title"])
-                    found[name] = Picture(uri, item["title"], item["caption"], words)
-    if not found:
+                    shown[name] = Picture(uri, item["title"], item["caption"], words)
+    if not shown:
         raise FileNotFoundError(
             f"{folder} holds no picture of {', '.join(names)}; draw them with `make figures`"
         )
-    return found
+    return shown
 
 
 def html(
@@ -162,7 +162,7 @@ def html(
         _figure(name, [row for row in rows if row.data == name], reach) for name in names
     )
     statements = _statements(rows, drawn or {})
-    table = "\n".join(_judged(*key, found) for key, found in groupby(rows, _statement))
+    table = "\n".join(_judged(*key, group) for key, group in groupby(rows, _statement))
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -202,10 +202,10 @@ draws the figures.</p>
 
 
 def _counts(report: Report) -> str:
-    found = [row.verdict for row in report.verdicts]
+    verdicts = [row.verdict for row in report.verdicts]
     body = "\n".join(
         f'<tr><td class="verdict">{_named(verdict)}</td>'
-        f'<td class="number">{found.count(verdict)}</td><td>{meaning}</td></tr>'
+        f'<td class="number">{verdicts.count(verdict)}</td><td>{meaning}</td></tr>'
         for verdict, meaning in MEANINGS.items()
     )
     return f"""<table id="counts">
@@ -249,7 +249,7 @@ def _statements(rows: Iterable[Verdict], drawn: Mapping[str, Picture]) -> str:
     by_figure: dict[str | None, list[Verdict]] = {}
     for row in rows:
         by_figure.setdefault(row.figure, []).append(row)
-    return "\n".join(_shown(name, found, drawn) for name, found in by_figure.items())
+    return "\n".join(_shown(name, judged, drawn) for name, judged in by_figure.items())
 
 
 def _shown(name: str | None, rows: list[Verdict], drawn: Mapping[str, Picture]) -> str:

@@ -83,10 +83,10 @@ def read(
     def chosen(names: list[str]) -> list[str]:
         return remaining(names, skip, file)
 
-    found = load(file, chosen, **options)
+    arrays = load(file, chosen, **options)
     return {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
-        for name, array in found.items()
+        for name, array in arrays.items()
     }
 
 
@@ -291,11 +291,11 @@ def _plain(name: str, value: Any) -> Array:
     return np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
-def _compare(file: Path, asked: Arrays, found: Arrays) -> None:
+def _compare(file: Path, asked: Arrays, stored: Arrays) -> None:
     """Refuse what was not written as it was asked."""
     for name, array in asked.items():
         wanted = array.astype(np.float32) if array.dtype == np.float16 else array
-        back = found.get(name)
+        back = stored.get(name)
         if back is not None and back.dtype == np.float16:
             back = back.astype(np.float32)
         if (
@@ -307,8 +307,8 @@ def _compare(file: Path, asked: Arrays, found: Arrays) -> None:
                 f"{name!r} does not come back from {file.name} as it was written; rename it, or "
                 "write another format"
             )
-    if len(found) != len(asked):
-        (other, *_) = set(found) - set(asked)
+    if len(stored) != len(asked):
+        (other, *_) = set(stored) - set(asked)
         raise ValueError(f"{file.name} would hold {other!r}, which was not written; rename arrays")
 
 

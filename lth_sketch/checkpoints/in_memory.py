@@ -28,9 +28,9 @@ def prune(
     generator = validation.generator(rng)
     weights = {name: weights[name] for name in names}
     if asked["pattern"] is None:
-        found = _competing(weights, asked, generator)
+        masks = _competing(weights, asked, generator)
     else:
-        found = semi_structured.masks(
+        masks = semi_structured.masks(
             weights,
             tuple(asked["pattern"]),
             alike=asked["score"] == "random",
@@ -38,13 +38,13 @@ def prune(
             binary=False,
             rng=generator,
         )
-    counts = {name: Kept(int(np.count_nonzero(found[name])), found[name].size) for name in names}
+    counts = {name: Kept(int(np.count_nonzero(masks[name])), masks[name].size) for name in names}
     rescale, result = asked["rescale"], dict(arrays)
     for name in names:
-        chosen = found[name] if rescale else (found[name] != 0)
+        chosen = masks[name] if rescale else (masks[name] != 0)
         result[name] = (weights[name] * chosen).astype(arrays[name].dtype)
-        found[name] = chosen.astype(np.float32) if rescale else chosen
-    files.write(out, result if asked["apply"] else found)
+        masks[name] = chosen.astype(np.float32) if rescale else chosen
+    files.write(out, result if asked["apply"] else masks)
     return counts, sum(weights[name].nbytes for name in names), (out,)
 
 
@@ -57,15 +57,15 @@ def _competing(
     groups = plans.grouped(names, sizes, asked["density"], asked["scope"], floor)
     alike, design = asked["score"] == "random", asked["design"]
     design = "priority" if alike and design == "top" else design
-    found: dict[str, Array] = {}
+    masks: dict[str, Array] = {}
     children = rng.spawn(len(groups))
     for group, child in zip(groups, children, strict=True):
         parts = [np.abs(weights[names[t]]).ravel() for t in group.tensors]
         marks = _drawn(parts, group.kept, design, alike, floor, child)
         for t in group.tensors:
-            found[names[t]], marks = np.split(marks, [sizes[t]])
-            found[names[t]] = found[names[t]].reshape(weights[names[t]].shape)
-    return found
+            masks[names[t]], marks = np.split(marks, [sizes[t]])
+            masks[names[t]] = masks[names[t]].reshape(weights[names[t]].shape)
+    return masks
 
 
 def _drawn(

@@ -38,10 +38,10 @@ def reparametrised(name: str, arrays: Mapping[str, Array]) -> str | None:
     size, direction = arrays.get(f"{stem}_g"), arrays.get(f"{stem}_v")
     if part in ("g", "v") and _is_size(size, direction):
         return "a layer with weight normalisation; call torch.nn.utils.remove_weight_norm on it"
-    found = PARAMETRISED.match(name)
-    if found and f"{found[1]}.0.mask" in arrays:
+    match = PARAMETRISED.match(name)
+    if match and f"{match[1]}.0.mask" in arrays:
         return "a layer masked by this library; call lth_sketch.networks.remove on the module"
-    if found and any(f"{found[1]}.original{end}" in arrays for end in ("", "0")):
+    if match and any(f"{match[1]}.original{end}" in arrays for end in ("", "0")):
         return "a parametrised layer; call torch.nn.utils.parametrize.remove_parametrizations on it"
     return None
 

@@ -19,11 +19,11 @@ WORTH = 1 << 15
 @lru_cache(maxsize=2)
 def bits(dtype: str) -> Array:
     """Return all magnitudes of a type as bits of float32."""
-    found = np.empty(CODES, np.uint32)
-    reading.sizes(np.arange(CODES, dtype=np.uint16), dtype, found)
+    levels = np.empty(CODES, np.uint32)
+    reading.sizes(np.arange(CODES, dtype=np.uint16), dtype, levels)
     # What is not finite was refused; it would only trouble the arithmetic.
-    found[reading.INFINITE[dtype] :] = 0
-    return found
+    levels[reading.INFINITE[dtype] :] = 0
+    return levels
 
 
 @lru_cache(maxsize=2)

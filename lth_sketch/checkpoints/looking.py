@@ -61,18 +61,18 @@ Order = tuple[Piece, list[Reserved] | None]
 def magnitudes_of(
     work: Work,
     piece: Piece,
-    found: list[Block],
+    parts: list[Block],
     reserved: list[Reserved] | None,
     used: list[int],
     out: Array,
 ) -> tuple[Array, Array | None]:
     """Return the bits of the weights of a block that are drawn from, and what a floor keeps."""
-    bits = reading.widened(found, piece, work.tensors, out)
+    bits = reading.widened(parts, piece, work.tensors, out)
     if work.alike:
         bits[:] = ONE
     if reserved is None:
         return bits, None
-    return bits, reading.reserve(bits, found, reserved, used)
+    return bits, reading.reserve(bits, parts, reserved, used)
 
 
 def look(work: Work, task: tuple[Order, ...]) -> list[Looked]:
@@ -91,25 +91,25 @@ def _look(work: Work, piece: Piece, reserved: list[Reserved] | None) -> Looked:
     sums = np.zeros(piece.last - piece.first)
     scratch = np.empty(piece.block, np.uint32)
     zeros, fault, read, used = 0, None, [0], [0] * len(piece.segments)
-    for b, found in reading.blocks(piece, work.tensors, work.files, read):
+    for b, parts in reading.blocks(piece, work.tensors, work.files, read):
         if simple:
-            for part in found:
+            for part in parts:
                 dtype = work.tensors[piece.segments[part.segment].tensor].dtype
                 magnitudes.count_16(part.codes, tables[dtype])
         if simple and work.design != "multinomial":
             continue
-        fault = reading.not_finite(found, piece, work.tensors)
+        fault = reading.not_finite(parts, piece, work.tensors)
         if fault is not None:
             break
-        bits, _ = magnitudes_of(work, piece, found, reserved, used, scratch)
+        bits, _ = magnitudes_of(work, piece, parts, reserved, used, scratch)
         if not simple:
             zeros += magnitudes.count_32(bits, counts, lows)
         if work.design == "multinomial":
             sums[b - piece.first] = inclusion.survey(bits.view(np.float32), bits)[0]
     cells = _narrow(tables) if simple else _wide(counts, lows)
     if simple and fault is None and len(cells.bits) and cells.bits[-1] >= 0x7F800000:
-        for _, found in reading.blocks(piece, work.tensors, work.files, read):
-            fault = fault or reading.not_finite(found, piece, work.tensors)
+        for _, parts in reading.blocks(piece, work.tensors, work.files, read):
+            fault = fault or reading.not_finite(parts, piece, work.tensors)
     if simple and len(cells.bits) and cells.bits[0] == 0:
         zeros = int(cells.counts[0])
     return Looked(cells, sums, zeros, fault, read[0])
@@ -143,19 +143,19 @@ def merged(parts: list[Cells]) -> Cells:
 
 def sound(work: Work, task: tuple[Piece, ...]) -> list[tuple[str | None, bool, int]]:
     """Return, for each piece, its first entry that is not finite in words, and if all are zero."""
-    found = []
+    answers = []
     for piece in task:
         fault, zero, read = None, True, [0]
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
             fault = fault or reading.not_finite(parts, piece, work.tensors)
             zero = zero and not any(reading.nonzero(parts, piece, work.tensors))
-        found.append((fault, zero, read[0]))
-    return found
+        answers.append((fault, zero, read[0]))
+    return answers
 
 
 def within(work: Work, task: tuple[tuple[Piece, Any, int], ...]) -> list[tuple[Integers, int]]:
     """Count the lower bits of those magnitudes of a piece that have the upper bits asked for."""
-    found = []
+    counted = []
     for piece, reserved, upper in task:
         counts = np.zeros(1 << 16, np.int64)
         scratch, read = np.empty(piece.block, np.uint32), [0]
@@ -163,13 +163,13 @@ def within(work: Work, task: tuple[tuple[Piece, Any, int], ...]) -> list[tuple[I
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):
             bits, _ = magnitudes_of(work, piece, parts, reserved, used, scratch)
             magnitudes.count_within(bits, upper, counts)
-        found.append((counts, read[0]))
-    return found
+        counted.append((counts, read[0]))
+    return counted
 
 
 def lengths(work: Work, task: tuple[tuple[Piece, Any, float], ...]) -> list[tuple[int, int]]:
     """Return how far the systematic walk goes along each piece, in exact integers."""
-    found = []
+    totals = []
     for piece, reserved, tau in task:
         scratch, read = np.empty(piece.block, np.uint32), [0]
         used = [0] * len(piece.segments)
@@ -178,13 +178,13 @@ def lengths(work: Work, task: tuple[tuple[Piece, Any, float], ...]) -> list[tupl
             bits, _ = magnitudes_of(work, piece, parts, reserved, used, scratch)
             low, high = walks.steps(bits.view(np.float32), tau)
             total += int(low) + (int(high) << walks.HALF)
-        found.append((total, read[0]))
-    return found
+        totals.append((total, read[0]))
+    return totals
 
 
 def largest(work: Work, task: tuple[tuple[Piece, int], ...]) -> list[tuple[list[Cells], int]]:
     """Return, for each segment of a piece, its `floor` largest magnitudes as cells."""
-    found = []
+    counted = []
     for piece, floor in task:
         tops = [np.zeros(0, np.uint32) for _ in piece.segments]
         scratch, read = np.empty(piece.block, np.uint32), [0]
@@ -203,5 +203,5 @@ def largest(work: Work, task: tuple[tuple[Piece, int], ...]) -> list[tuple[list[
         for top in tops:
             bits, counts = np.unique(top, return_counts=True)
             cells.append(Cells(bits, counts.astype(np.int64), np.zeros(len(bits), np.int64)))
-        found.append((cells, read[0]))
-    return found
+        counted.append((cells, read[0]))
+    return counted

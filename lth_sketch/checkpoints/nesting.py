@@ -84,16 +84,16 @@ def flatten(file: Path, node: Node, weigh: Weigh) -> dict[str, Any]:
     ValueError
         If two arrays would have one name.
     """
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for path, leaf in _leaves(node, weigh):
         name = ".".join(path[len(node.path) :])
-        if name in found:
+        if name in leaves:
             raise ValueError(
                 f"{file}: two arrays are called {name!r}, because keys that differ are written "
                 "alike (0 and '0'); rename one and save again"
             )
-        found[name] = leaf
-    return found
+        leaves[name] = leaf
+    return leaves
 
 
 def _check(file: Path, content: Any) -> None:
@@ -202,5 +202,5 @@ def _text(key: Any) -> str:
 
 
 def _listed(names: Any) -> str:
-    found = list(names)
-    return ", ".join(found[:12]) + (f" and {len(found) - 12} more" if len(found) > 12 else "")
+    every = list(names)
+    return ", ".join(every[:12]) + (f" and {len(every) - 12} more" if len(every) > 12 else "")

@@ -30,7 +30,7 @@ def left_out(names: Collection[str], skip: str | Sequence[str]) -> set[str]:
     >>> left_out(["fc.weight", "fc.bias"], "*.bias")
     {'fc.bias'}
     """
-    found: set[str] = set()
+    skipped: set[str] = set()
     for pattern in (skip,) if isinstance(skip, str) else skip:
         if not isinstance(pattern, str):
             raise TypeError(f"skip must hold patterns as text; got {pattern!r}")
@@ -41,8 +41,8 @@ def left_out(names: Collection[str], skip: str | Sequence[str]) -> set[str]:
                 f"skip pattern {pattern!r} matches none of the {len(names)} arrays"
                 f"{_hint(names, pattern)}; correct it, or leave it out"
             )
-        found |= matched
-    return found
+        skipped |= matched
+    return skipped
 
 
 def remaining(names: list[str], skip: str | Sequence[str], source: object) -> list[str]:

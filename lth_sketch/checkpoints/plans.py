@@ -65,7 +65,7 @@ def prunable(tensors: Sequence[Tensor], skip: str | Sequence[str]) -> tuple[Tens
     # Names and shapes tell what a layer is; no entry is read for it.
     shapes = {t.name: np.broadcast_to(np.zeros(()), t.shape) for t in tensors}
     dropped = left_out(shapes, skip)
-    found = []
+    chosen = []
     for tensor in tensors:
         if len(tensor.shape) < 2 or tensor.size == 0 or tensor.name in dropped:
             continue
@@ -77,13 +77,13 @@ def prunable(tensors: Sequence[Tensor], skip: str | Sequence[str]) -> tuple[Tens
                 f"{tensor.name} must hold floating-point numbers of 16 bits or more to be pruned; "
                 f"got {tensor.dtype}: convert it, or leave it out (--skip {tensor.name!r})"
             )
-        found.append(tensor)
-    if not found:
+        chosen.append(tensor)
+    if not chosen:
         listed = ", ".join(tensor.name for tensor in tensors) or "no tensors"
         raise ValueError(
             f"there are no prunable weights among {listed}: weights have two axes or more"
         )
-    return tuple(found)
+    return tuple(chosen)
 
 
 def grouped(
@@ -138,13 +138,13 @@ def _group(g: int, name: str, tensors: range, sizes: Sequence[int], kept: int, b
 
 def tasks(pieces: Sequence[Piece]) -> list[tuple[Piece, ...]]:
     """Bundle pieces, so that a task takes about as long as `PIECES` full ones."""
-    found: list[tuple[Piece, ...]] = []
+    bundles: list[tuple[Piece, ...]] = []
     bundle: list[Piece] = []
     blocks = 0
     for piece in pieces:
         bundle.append(piece)
         blocks += piece.last - piece.first
         if blocks >= PIECES * BLOCKS:
-            found.append(tuple(bundle))
+            bundles.append(tuple(bundle))
             bundle, blocks = [], 0
-    return [*found, tuple(bundle)] if bundle else found
+    return [*bundles, tuple(bundle)] if bundle else bundles

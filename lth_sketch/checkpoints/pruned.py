@@ -111,8 +111,8 @@ def prune(
     >>> folder = Path(tempfile.mkdtemp())
     >>> weights = {"fc.weight": np.array([[3.0, 1.0], [0.5, 2.0]], np.float32)}
     >>> checkpoints.write(folder / "model.safetensors", weights)
-    >>> found = prune(folder / "model.safetensors", folder / "mask.safetensors", density=0.5)
-    >>> found.kept
+    >>> report = prune(folder / "model.safetensors", folder / "mask.safetensors", density=0.5)
+    >>> report.kept
     {'fc.weight': Kept(kept=2, size=4)}
     >>> checkpoints.read(folder / "mask.safetensors")["fc.weight"]
     array([[ True, False],
@@ -138,11 +138,11 @@ def prune(
         files.check_weights(model)  # type: ignore[arg-type]
     if not folder and Path(model).suffix.lower() != ".safetensors":  # type: ignore[arg-type]
         return Pruned(*in_memory.prune(model, target, asked, rng))  # type: ignore[arg-type]
-    found = shards.opened(model)
-    tensors = plans.prunable(found.tensors, skip)
+    stored = shards.opened(model)
+    tensors = plans.prunable(stored.tensors, skip)
     if pattern is not None:
         semi_structured.check_rows(*pattern, {t.name: t.shape for t in tensors})
-    _check_places(found, target, folder)
+    _check_places(stored, target, folder)
     wide = [tensor.name for tensor in tensors if tensor.dtype == "F64"]
     other = target.suffix.lower() != ".safetensors"
     if not folder and (wide or other):
@@ -157,8 +157,8 @@ def prune(
         groups = plans.grouped(names, sizes, density, scope, floor)
     else:
         groups = plans.patterned(names, sizes, *pattern)
-    outputs = Outputs(found, tensors, target, folder=folder, apply=apply, rescale=rescale)
-    return Run(found, tensors, groups, outputs, asked, executor, threads).go(rng)
+    outputs = Outputs(stored, tensors, target, folder=folder, apply=apply, rescale=rescale)
+    return Run(stored, tensors, groups, outputs, asked, executor, threads).go(rng)
 
 
 def in_pieces(model: Model, design: str) -> bool:
@@ -178,7 +178,7 @@ def in_pieces(model: Model, design: str) -> bool:
     return design in plans.DESIGNS and design != "multinomial" and suffix == ".safetensors"
 
 
-def _check_places(found: Shards, target: Path, folder: bool) -> None:
+def _check_places(stored: Shards, target: Path, folder: bool) -> None:
     """Refuse to write onto what is read, or a folder where a file is due."""
     if folder and target.exists() and not target.is_dir():
         raise ValueError(
@@ -190,7 +190,7 @@ def _check_places(found: Shards, target: Path, folder: bool) -> None:
         files.check_suffix(target)
     if not folder and not target.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {target.parent}; make it first")
-    for file in found.files:
+    for file in stored.files:
         written = target / file.name if folder else target
         if written.resolve() == file.resolve():
             raise ValueError(f"out must differ from the checkpoint; {written} would be overwritten")

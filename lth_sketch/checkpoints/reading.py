@@ -42,7 +42,7 @@ def blocks(
     try:
         for block in range(piece.first, piece.last):
             room, place = piece.block, 0
-            found = []
+            parts = []
             while room and segments:
                 number, segment = segments[0]
                 tensor = tensors[segment.tensor]
@@ -55,7 +55,7 @@ def blocks(
                 view = buffer[place : place + count * width]
                 fill(handles[tensor.shard], view, tensor.start + segment.low * width)
                 kind = np.uint16 if tensor.dtype in NARROW else np.uint32
-                found.append(Block(number, segment.low, view.view(kind)))
+                parts.append(Block(number, segment.low, view.view(kind)))
                 read[0] += count * width
                 place += count * width
                 room -= count
@@ -63,7 +63,7 @@ def blocks(
                     segments.pop(0)
                 else:
                     segments[0] = number, Segment(segment.tensor, segment.low + count, segment.high)
-            yield block, found
+            yield block, parts
     finally:
         for handle in handles.values():
             os.close(handle)
@@ -97,24 +97,24 @@ def sizes(codes: Array, dtype: str, out: Array) -> None:
         np.bitwise_and(codes, magnitudes.WIDE, out=out)
 
 
-def widened(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...], out: Array) -> Array:
+def widened(parts: list[Block], piece: Piece, tensors: tuple[Tensor, ...], out: Array) -> Array:
     """Write the magnitudes of a whole block as bits of float32, and return that part of `out`."""
     place = 0
-    for part in found:
+    for part in parts:
         dtype = tensors[piece.segments[part.segment].tensor].dtype
         sizes(part.codes, dtype, out[place : place + len(part.codes)])
         place += len(part.codes)
     return out[:place]
 
 
-def reserve(bits: Array, found: list[Block], reserved: list[Reserved], used: list[int]) -> Array:
+def reserve(bits: Array, parts: list[Block], reserved: list[Reserved], used: list[int]) -> Array:
     """Mark what a floor keeps of a block, and set it to zero: it takes no part in the draw.
 
     `used` counts the ties of each segment that were met before.
     """
     marks = np.zeros(len(bits), bool)
     place = 0
-    for part in found:
+    for part in parts:
         above, ties = reserved[part.segment]
         place, low = place + len(part.codes), place
         inside = bits[low:place]
@@ -128,9 +128,9 @@ def reserve(bits: Array, found: list[Block], reserved: list[Reserved], used: lis
     return marks
 
 
-def not_finite(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) -> str | None:
+def not_finite(parts: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) -> str | None:
     """Return the first entry of a block that is not finite, in words."""
-    for part in found:
+    for part in parts:
         tensor = tensors[piece.segments[part.segment].tensor]
         mask = magnitudes.SIZE if tensor.dtype in NARROW else magnitudes.WIDE
         bad = np.flatnonzero((part.codes & mask) >= INFINITE[tensor.dtype])
@@ -145,9 +145,9 @@ def not_finite(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) ->
     return None
 
 
-def nonzero(found: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) -> Iterator[bool]:
+def nonzero(parts: list[Block], piece: Piece, tensors: tuple[Tensor, ...]) -> Iterator[bool]:
     """Yield, for each stretch of a block, whether a weight is not zero."""
-    for part in found:
+    for part in parts:
         dtype = tensors[piece.segments[part.segment].tensor].dtype
         mask = magnitudes.SIZE if dtype in NARROW else magnitudes.WIDE
         yield bool((part.codes & mask).any())

@@ -45,7 +45,7 @@ class Run:
 
     def __init__(
         self,
-        found: Shards,
+        stored: Shards,
         tensors: tuple[Tensor, ...],
         groups: list[Group],
         outputs: Outputs,
@@ -53,7 +53,7 @@ class Run:
         executor: Executor | None,
         threads: int,
     ) -> None:
-        self.found, self.tensors, self.groups, self.outputs = found, tensors, groups, outputs
+        self.stored, self.tensors, self.groups, self.outputs = stored, tensors, groups, outputs
         self.asked, self.executor, self.threads = asked, executor, threads
         self.read = 0
 
@@ -81,7 +81,7 @@ class Run:
         """Return the plan that a killed run has left, or a new one."""
         # A seed asks for its own bits; without one any bits will do, those of the killed run too.
         seed = _seed(rng)
-        key = unfinished.digest(self.found, self.asked | {"seed": None if rng is None else seed})
+        key = unfinished.digest(self.stored, self.asked | {"seed": None if rng is None else seed})
         plan = unfinished.left(self.outputs.plan, key)
         if not plan:
             plan = {"key": key, "seeds": seed, "done": []}
@@ -108,7 +108,7 @@ class Run:
         )
         return Work(
             self.tensors,
-            tuple(str(file.absolute()) for file in self.found.files),
+            tuple(str(file.absolute()) for file in self.stored.files),
             design,
             alike,
             None if pattern is None else tuple(pattern),
@@ -124,8 +124,8 @@ class Run:
 
     def _pruned(self, work: Work, plan: dict[str, Any], done: set[int]) -> list[int]:
         def run(function: Callable[..., Any], todo: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-            found = spread(function, todo, self.executor, common=work, threads=self.threads)
-            for results in found:
+            done = spread(function, todo, self.executor, common=work, threads=self.threads)
+            for results in done:
                 for result in results:
                     self.read += _bytes(result)
                     yield result
@@ -158,7 +158,7 @@ class Run:
             orders, _ = self._decide(orders, list(run(writing.write, _bundles(dry))))
         return orders
 
-    def _decide(self, orders: list[Order], found: list[Written]) -> tuple[list[Order], bool]:
+    def _decide(self, orders: list[Order], written: list[Written]) -> tuple[list[Order], bool]:
         """Settle what is open; False if a threshold lies elsewhere: another read will find it."""
         result: list[Order] = []
         every = True
@@ -168,7 +168,7 @@ class Run:
             first = part.stop
             some = orders[part]
             if _is_open(some[0]):
-                closed = solutions.decided(some, found[part])
+                closed = solutions.decided(some, written[part])
                 every = every and closed is not None
                 some = solutions.widened(some) if closed is None else closed
             result += some
@@ -191,19 +191,19 @@ class Run:
             skipped = tuple(sorted(done))
             final = [order._replace(skipped=skipped) for order in orders]
             kept = [0] * len(self.tensors)
-            found: list[Written] = []
+            written: list[Written] = []
             for number, result in enumerate(run(writing.write, _bundles(final))):
                 for segment, count in zip(orders[number].piece.segments, result.kept, strict=True):
                     kept[segment.tensor] += count
                 if open_ended:
-                    found.append(result)
+                    written.append(result)
                     continue
                 for shard in ends.get(number, []):
                     self._finish(shard, plan, done)
             before = orders
-            orders, every = self._decide(orders, found) if open_ended else (orders, True)
+            orders, every = self._decide(orders, written) if open_ended else (orders, True)
         if open_ended:
-            for order, settled, result in zip(before, orders, found, strict=True):
+            for order, settled, result in zip(before, orders, written, strict=True):
                 if _is_open(order):
                     self._withdraw(settled, result, kept, done)
             for shard in self.outputs.paths:

@@ -20,12 +20,12 @@ def agreed(pattern: Any, density: float | None, design: str, floor: int) -> tupl
     TypeError, ValueError
         As `pruning.patterns.agreed`, or if there is a floor.
     """
-    found = patterns.agreed(pattern, density, design)
+    pair = patterns.agreed(pattern, density, design)
     if floor:
         raise ValueError(
             f"floor must be 0 with a pattern, which keeps as much of every layer; got {floor}"
         )
-    return found
+    return pair
 
 
 def parsed_pattern(text: str) -> tuple[int, int]:
@@ -103,8 +103,8 @@ def masks(
         if drawn != "top" and not alike and not array.any():
             raise all_zero(name)
     sizes: Any = {n: np.ones_like(w) if alike else np.abs(w) for n, w in weights.items()}
-    found: dict[str, Array] = select(sizes, design=drawn, binary=binary, pattern=pattern, rng=rng)
-    return found
+    chosen: dict[str, Array] = select(sizes, design=drawn, binary=binary, pattern=pattern, rng=rng)
+    return chosen
 
 
 def all_zero(name: str) -> ValueError:

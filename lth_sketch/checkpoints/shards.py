@@ -82,9 +82,9 @@ def opened(model: Model) -> Shards:
     tensors: dict[str, Tensor] = {}
     metadata = []
     for number, file in enumerate(files):
-        found, about = _header(file, number)
+        own, about = _header(file, number)
         metadata.append(about)
-        for tensor in found:
+        for tensor in own:
             if tensor.name in tensors:
                 other = files[tensors[tensor.name].shard]
                 raise ValueError(

@@ -33,16 +33,16 @@ def shared(arrays: Mapping[str, Array], among: Container[str]) -> tuple[str, str
         for name, array in arrays.items()
         if array.size
     )
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     open_: list[tuple[int, str]] = []
     for low, high, name in extents:
         open_ = [(end, other) for end, other in open_ if end > low]
         for _, other in open_:
             if (name in among or other in among) and _overlap(arrays[name], arrays[other]):
                 one, two = sorted((name, other), key=order.__getitem__)
-                found.append((one, two))
+                pairs.append((one, two))
         open_.append((high, name))
-    return min(found, key=lambda pair: (order[pair[0]], order[pair[1]]), default=None)
+    return min(pairs, key=lambda pair: (order[pair[0]], order[pair[1]]), default=None)
 
 
 def repeats(array: Array) -> bool:

@@ -37,8 +37,8 @@ def floors(groups: Sequence[Group], floor: int, run: Run) -> Reserves:
     """Find the `floor` largest weights of each tensor, the first among equals."""
     pieces = [piece for group in groups for piece in group.pieces]
     tops: dict[int, list[tuple[Piece, int, Cells]]] = {}
-    found = run(looking.largest, bundled(groups, lambda piece: (piece, floor)))
-    for piece, (cells, _) in zip(pieces, found, strict=True):
+    answers = run(looking.largest, bundled(groups, lambda piece: (piece, floor)))
+    for piece, (cells, _) in zip(pieces, answers, strict=True):
         for number, segment in enumerate(piece.segments):
             tops.setdefault(segment.tensor, []).append((piece, number, cells[number]))
     result: Reserves = {piece: [Reserved(-1, 0)] * len(piece.segments) for piece in pieces}
@@ -62,11 +62,11 @@ def patterned(work: Work, groups: Sequence[Group], run: Run) -> list[Order]:
     """
     told = run(looking.sound, bundled(groups, lambda piece: piece))
     for group in groups:
-        found = [next(told) for _ in group.pieces]
-        for fault, _, _ in found:
+        answers = [next(told) for _ in group.pieces]
+        for fault, _, _ in answers:
             if fault is not None:
                 raise ValueError(fault)
-        if work.design != "top" and not work.alike and all(zero for _, zero, _ in found):
+        if work.design != "top" and not work.alike and all(zero for _, zero, _ in answers):
             raise all_zero(group.name)
     return [Order(piece, None, "pattern") for group in groups for piece in group.pieces]
 
@@ -84,8 +84,8 @@ def orders(
     """
     looks: dict[Piece, Looked] = {}
     pieces = [piece for group in groups for piece in group.pieces]
-    found = run(looking.look, bundled(groups, lambda piece: (piece, _of(reserves, piece))))
-    for piece, told in zip(pieces, found, strict=True):
+    answers = run(looking.look, bundled(groups, lambda piece: (piece, _of(reserves, piece))))
+    for piece, told in zip(pieces, answers, strict=True):
         if told.fault is not None:
             raise ValueError(told.fault)
         looks[piece] = told
@@ -223,20 +223,20 @@ class _Solution:
         return np.random.Generator(kind(sequence))
 
 
-def decided(orders: list[Order], found: list[Written]) -> list[Order] | None:
+def decided(orders: list[Order], own: list[Written]) -> list[Order] | None:
     """Turn the ranks in doubt of one group's pieces into the threshold of a priority draw.
 
     None where the (s+1)-th largest rank is not among them.
     """
-    wanted = orders[0].wanted - sum(written.sure for written in found)
-    ranks = np.concatenate([written.ranks for written in found])
+    wanted = orders[0].wanted - sum(written.sure for written in own)
+    ranks = np.concatenate([written.ranks for written in own])
     if not 0 <= wanted < len(ranks):
         return None
     place = len(ranks) - 1 - wanted
     tau = float(np.partition(ranks, place)[place])
     missing = wanted - int(np.count_nonzero(ranks > tau))
     result = []
-    for order, written in zip(orders, found, strict=True):
+    for order, written in zip(orders, own, strict=True):
         ties = written.positions[written.ranks == tau][:missing]
         missing -= len(ties)
         accepted = tuple(int(i) for i in ties)

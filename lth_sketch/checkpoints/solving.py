@@ -32,10 +32,10 @@ def resolved(cells: Cells, upper: int, counts: Integers) -> Cells:
     kept = (cells.bits >> np.uint32(16)) != upper
     lows = np.flatnonzero(counts)
     bits = np.concatenate([cells.bits[kept], ((upper << 16) | lows).astype(np.uint32)])
-    found = np.concatenate([cells.counts[kept], counts[lows]])
+    joined = np.concatenate([cells.counts[kept], counts[lows]])
     rest = np.concatenate([cells.lows[kept], np.zeros(len(lows), np.int64)])
     order = np.argsort(bits)
-    return Cells(bits[order], found[order], rest[order])
+    return Cells(bits[order], joined[order], rest[order])
 
 
 def top(cells: Cells, kept: int) -> tuple[int, int]:
@@ -113,13 +113,13 @@ def draws_for(cells: Cells, kept: int, nonzero: int) -> tuple[int, float]:
 
 
 def _means(cells: Cells) -> np.ndarray:
-    found = [
+    means = [
         (int(c) * value + int(low) * unit) / (int(c) << 149)
         for (value, unit), c, low in zip(
             [_value(int(b)) for b in cells.bits], cells.counts, cells.lows, strict=True
         )
     ]
-    return np.array(found)
+    return np.array(means)
 
 
 def bracket(cells: Cells, s: int) -> tuple[float, float]:

@@ -51,12 +51,12 @@ def integers(seed: Seed, block: int, out: Integers) -> None:
 def lanes(state: dict[str, int]) -> tuple[Unsigned, Unsigned, Unsigned]:
     """Return the next states of PCG64, one a lane, and the step of all lanes, in halves."""
     current, term = state["state"], state["inc"]
-    found = []
+    states = []
     factor, shift = 1, 0
     for _ in range(uniforms.LANES):
         current = (current * FACTOR + term) & STATE
-        found.append(current)
+        states.append(current)
         factor, shift = factor * FACTOR & STATE, (shift * FACTOR + term) & STATE
-    halves = np.array([[x >> 64 for x in found], [x & WORD for x in found]], np.uint64)
+    halves = np.array([[x >> 64 for x in states], [x & WORD for x in states]], np.uint64)
     leap = np.array([factor >> 64, factor & WORD, shift >> 64, shift & WORD], np.uint64)
     return halves[0], halves[1], leap

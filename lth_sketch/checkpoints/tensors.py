@@ -74,15 +74,15 @@ def read(file: Path, chosen: Chosen = list) -> Arrays:
     try:
         with safe.safe_open(file, framework="np"):
             pass
-        found: Arrays = {}
+        loaded: Arrays = {}
         for name in names:
             owner = shared.get(name, name)
-            if owner not in found:
-                found[owner] = _tensor(file, start, header[owner])
-            found[name] = found[owner]
+            if owner not in loaded:
+                loaded[owner] = _tensor(file, start, header[owner])
+            loaded[name] = loaded[owner]
     except Exception as error:
         raise broken(file, WANTED, error) from error
-    return {name: found[name] for name in names}
+    return {name: loaded[name] for name in names}
 
 
 def write(file: Path, arrays: Arrays) -> None:
@@ -132,10 +132,10 @@ def _shared(header: dict[str, Any]) -> dict[str, str]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         raise ValueError("a name stands twice in the header")
-    return found
+    return unique
 
 
 def _tensor(file: Path, start: int, entry: dict[str, Any]) -> Array:
@@ -158,6 +158,6 @@ def package() -> Any:
         raise ImportError(
             "files .safetensors need the package safetensors: pip install safetensors"
         ) from error
-    found: Any = safetensors.numpy
-    found.safe_open = safetensors.safe_open
-    return found
+    module: Any = safetensors.numpy
+    module.safe_open = safetensors.safe_open
+    return module

@@ -52,7 +52,7 @@ def prunable(arrays: Mapping[str, Array], *, skip: str | Sequence[str] = ()) -> 
     """
     dropped = left_out(arrays, skip)
     kept = {name: array for name, array in arrays.items() if name not in dropped}
-    found: Arrays = {}
+    chosen: Arrays = {}
     for name, array in kept.items():
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name} must be a numpy array; got {type(array).__name__}")
@@ -66,15 +66,15 @@ def prunable(arrays: Mapping[str, Array], *, skip: str | Sequence[str] = ()) -> 
                 f"{name} must hold floating-point numbers to be pruned; got dtype {array.dtype}: "
                 f"convert it, or leave it out (--skip {name!r})"
             )
-        found[name] = array
-    _refuse_shared(found, kept)
-    if not found:
+        chosen[name] = array
+    _refuse_shared(chosen, kept)
+    if not chosen:
         raise ValueError(
             f"there are no prunable weights among {_listed(kept)}: weights have two axes or more"
         )
     return {
         name: validation.array(name, array, ndim=tuple(range(2, array.ndim + 1)))
-        for name, array in found.items()
+        for name, array in chosen.items()
     }
 
 
@@ -133,10 +133,10 @@ def masks(
     binary = options.get("binary", True)
     kind = np.bool_ if binary else np.float32
     if pattern is not None:
-        found = semi_structured.masks(
+        selected = semi_structured.masks(
             weights, pattern, alike=score == "random", design=design, binary=binary, rng=generator
         )
-        return {name: mask.astype(kind) for name, mask in found.items()}
+        return {name: mask.astype(kind) for name, mask in selected.items()}
     assert density is not None
     if score == "magnitude":
         scores = {name: np.abs(array) for name, array in weights.items()}
@@ -145,19 +145,19 @@ def masks(
         parts = np.split(pruning.random(int(ends[-1]), generator), ends[:-1])
         pairs = zip(weights.items(), parts, strict=True)
         scores = {name: part.reshape(array.shape) for (name, array), part in pairs}
-    found = named.select(scores, density, rng=generator, **options)
-    return {name: mask.astype(kind) for name, mask in found.items()}
+    selected = named.select(scores, density, rng=generator, **options)
+    return {name: mask.astype(kind) for name, mask in selected.items()}
 
 
-def _refuse_shared(found: Arrays, kept: Arrays) -> None:
+def _refuse_shared(chosen: Arrays, kept: Arrays) -> None:
     """Refuse weights of which a mask would untie entries that are one."""
-    for name, array in found.items():
+    for name, array in chosen.items():
         if repeats(array):
             raise ValueError(
                 f"{name} holds entries that share one place in memory (an expanded tensor); a mask "
                 f"would untie them: save a copy (.clone()), or leave it out (--skip {name!r})"
             )
-    pair = shared(kept, found)
+    pair = shared(kept, chosen)
     if pair is not None:
         raise ValueError(
             f"{pair[0]} and {pair[1]} share one parameter; a mask for one would untie them: leave "

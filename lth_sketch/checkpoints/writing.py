@@ -93,13 +93,13 @@ def _write(work: Work, order: Order) -> Written:
     state, reserved = _State(order), 0
     direct = _is_direct(work, order)
     try:
-        for b, found in reading.blocks(piece, work.tensors, work.files, read):
-            length = sum(len(part.codes) for part in found)
+        for b, parts in reading.blocks(piece, work.tensors, work.files, read):
+            length = sum(len(part.codes) for part in parts)
             marks, weights = keep[:length], None
             if direct:
-                _decide_codes(work, order, b, found, marks, state, doubts)
+                _decide_codes(work, order, b, parts, marks, state, doubts)
             else:
-                bits, saved = magnitudes_of(work, piece, found, order.reserved, used, scratch)
+                bits, saved = magnitudes_of(work, piece, parts, order.reserved, used, scratch)
                 weights = _decide(work, order, b, bits, marks, state, doubts)
                 if saved is not None:
                     reserved += int(np.count_nonzero(saved))
@@ -107,7 +107,7 @@ def _write(work: Work, order: Order) -> Written:
                     if weights is not None:
                         weights[saved] = 1.0
             place = 0
-            for part in found:
+            for part in parts:
                 inside = slice(place, place + len(part.codes))
                 place = inside.stop
                 kept[part.segment] += int(np.count_nonzero(marks[inside]))
@@ -123,8 +123,8 @@ def _write(work: Work, order: Order) -> Written:
     finally:
         for handle in handles.values():
             os.close(handle)
-    positions = np.concatenate([np.empty(0, np.int64), *(found for found, _ in doubts)])
-    ranks = np.concatenate([np.empty(0), *(found for _, found in doubts)])
+    positions = np.concatenate([np.empty(0, np.int64), *(parts for parts, _ in doubts)])
+    ranks = np.concatenate([np.empty(0), *(parts for _, parts in doubts)])
     return Written(kept, sum(kept) - reserved - len(ranks), positions, ranks, read[0])
 
 
@@ -153,7 +153,7 @@ def _decide_codes(
     work: Work,
     order: Order,
     b: int,
-    found: list[Block],
+    parts: list[Block],
     marks: Array,
     state: _State,
     doubts: list[tuple[Integers, Floats]],
@@ -163,7 +163,7 @@ def _decide_codes(
     if len(integers):
         streams.integers(work.seeds[order.piece.group], b, integers)
     place = 0
-    for part in found:
+    for part in parts:
         dtype = work.tensors[order.piece.segments[part.segment].tensor].dtype
         inside = slice(place, place + len(part.codes))
         out, drawn = marks[inside], integers[inside]
@@ -250,8 +250,8 @@ def _with_replacement(
     mass = float(order.masses[b - order.piece.first])
     scratch = draws.merge_scratch(len(p), number)
     rng = streams.generator(work.seeds[order.piece.group], b)
-    found = draws.multinomial(p, mass, number, rng, scratch)
-    indices, values = np.empty(found, np.int64), np.empty(found, np.float32)
+    distinct = draws.multinomial(p, mass, number, rng, scratch)
+    indices, values = np.empty(distinct, np.int64), np.empty(distinct, np.float32)
     draws.counted(p, scratch, order.tau, 0, indices, values)
     marks[indices] = True
     if weights is not None:
@@ -261,8 +261,8 @@ def _with_replacement(
 def _walk(order: Order, p: Array, marks: Array, weights: Array | None, state: _State) -> None:
     low, high = walks.steps(p, order.tau)
     end = state.phase + int(low) + (int(high) << walks.HALF)
-    found = end >> walks.FRACTION
-    indices, values = np.empty(found, np.int64), np.empty(found, np.float32)
+    hits = end >> walks.FRACTION
+    indices, values = np.empty(hits, np.int64), np.empty(hits, np.float32)
     walks.systematic(p, order.tau, state.phase, 0, indices, values)
     marks[:] = False
     magnitudes.spread_marks(indices, marks)

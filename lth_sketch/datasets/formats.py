@@ -40,12 +40,12 @@ def find_idx(folder: Path, split: str) -> list[Path]:
     ``train-images.idx3-ubyte``.
     """
     prefix = {"train": "train", "test": "t10k"}[split]
-    found = []
+    files = []
     for part, axes in (("images", 3), ("labels", 1)):
         stems = [f"{prefix}-{part}{mark}idx{axes}-ubyte" for mark in "-."]
         names = [f"{stem}{end}" for end in ("", ".gz") for stem in stems]
-        found += [folder / name for name in names if (folder / name).is_file()][:1]
-    return found
+        files += [folder / name for name in names if (folder / name).is_file()][:1]
+    return files
 
 
 def find_cifar(folder: Path, split: str) -> list[Path]:
@@ -53,8 +53,8 @@ def find_cifar(folder: Path, split: str) -> list[Path]:
     stems = {"train": [f"data_batch_{k}" for k in range(1, 6)], "test": ["test_batch"]}[split]
     for kind, suffix in (("bin", ".bin"), ("py", "")):
         paths = [folder / f"cifar-10-batches-{kind}" / f"{stem}{suffix}" for stem in stems]
-        if found := [path for path in paths if path.is_file()]:
-            return found
+        if present := [path for path in paths if path.is_file()]:
+            return present
     return []
 
 

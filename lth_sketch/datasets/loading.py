@@ -347,15 +347,15 @@ def _images(name: str, data_home: str | os.PathLike[str] | None, split: str | No
     homes = [home for home in (data_home, os.environ.get(ENVIRONMENT)) if home]
     folders = [Path(home).expanduser() / name for home in homes]
     for folder in folders:
-        present = {part: found for part in images.files if (found := images.find(folder, part))}
+        present = {part: paths for part in images.files if (paths := images.find(folder, part))}
         if not present:
             continue
         chosen = split or next(iter(present))
         if chosen not in present:
-            ((other, found),) = present.items()
+            ((other, paths),) = present.items()
             raise FileNotFoundError(
                 f"split={chosen!r} of {name} is not in {folder}, which holds only "
-                f"{_names(found)}; put {images.files[chosen]} there, or ask for split={other!r}"
+                f"{_names(paths)}; put {images.files[chosen]} there, or ask for split={other!r}"
             )
         pixels, labels = images.read(present[chosen])
         source = f"{present[chosen][0].parent}: {_names(present[chosen])}"

@@ -126,14 +126,14 @@ class _Sums:
         blocks = self.blocks
         if len(blocks) == 1:
             return [look(blocks[0])]
-        found: list[T] = [None] * len(blocks)  # type: ignore[list-item]
+        answers: list[T] = [None] * len(blocks)  # type: ignore[list-item]
 
         def part(places: range) -> None:
             for b in places:
-                found[b] = look(blocks[b])
+                answers[b] = look(blocks[b])
 
         blockwise.share(part, len(blocks), self.threads)
-        return found
+        return answers
 
     def capped(self, level: float) -> tuple[float, int]:
         """Return the sum of the weights below a level, and how many are not below."""
@@ -154,10 +154,10 @@ class _Sums:
                 return count, [_of_any_sizes(block, level).as_integer_ratio()]
             return count, [part.as_integer_ratio() for part in parts]
 
-        found = self._each(look)
-        if len(found) == 1:
-            return found[0]
-        return sum(count for count, _ in found), [x for _, parts in found for x in parts]
+        counted = self._each(look)
+        if len(counted) == 1:
+            return counted[0]
+        return sum(count for count, _ in counted), [x for _, parts in counted for x in parts]
 
     def reached(self, level: float) -> int:
         """Return how many weights are not below a level."""

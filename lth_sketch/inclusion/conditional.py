@@ -44,7 +44,7 @@ def nodes(pi: Floats, s: int) -> Iterator[tuple[complex, Complex]]:
     variance = float((pi * (1.0 - pi)).sum())
     reach = NEGLIGIBLE / 3.0 + np.sqrt((NEGLIGIBLE / 3.0) ** 2 + 2.0 * NEGLIGIBLE * variance) + 4.0
     count = 2 * int(np.ceil(min(len(pi) + 2.0, reach) / 2.0))
-    found = []
+    pairs = []
     total = 0.0
     for k in range(count // 2):
         # Half a step off, so that z = -1, where a polynomial may vanish, is no node.
@@ -55,8 +55,8 @@ def nodes(pi: Floats, s: int) -> Iterator[tuple[complex, Complex]]:
         if abs(weight) < np.exp(-NEGLIGIBLE):
             break
         total += weight.real
-        found.append((weight, z))
-    for weight, z in found:
+        pairs.append((weight, z))
+    for weight, z in pairs:
         yield weight / total, pi * z / (1.0 + pi * (z - 1.0))
 
 

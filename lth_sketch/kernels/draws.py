@@ -132,7 +132,7 @@ def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scr
     while p[end] <= mass * 2.0**-53:
         end -= 1
     final = np.uint64(end)
-    found = NONE
+    distinct = NONE
     last = -1
     before = 0
     done = 0
@@ -162,13 +162,13 @@ def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scr
                 i += int(base + inside <= targets[k])
             i = min(i, end)
             new = i != last
-            found += np.uint64(new)
+            distinct += np.uint64(new)
             before = done if new else before
             last = i
             done += 1
-            positions[found - ONE] = i
-            counts[found - ONE] = done - before
-    return int(found)
+            positions[distinct - ONE] = i
+            counts[distinct - ONE] = done - before
+    return int(distinct)
 
 
 @compiled
@@ -252,7 +252,7 @@ def binomials(
         total += np.float64(p[i])
         rest[i] = total
     left = draws
-    found = 0
+    distinct = 0
     for i in range(len(p)):
         if left == 0:
             break
@@ -260,11 +260,11 @@ def binomials(
             share = np.float64(p[i]) / rest[i]
             count = left if share >= 1.0 else rng.binomial(left, share)
             if count > 0:
-                positions[found] = i
-                counts[found] = count
-                found += 1
+                positions[distinct] = i
+                counts[distinct] = count
+                distinct += 1
                 left -= count
-    return found
+    return distinct
 
 
 @compiled
@@ -309,11 +309,11 @@ def listed(keep: Array, first: int, indices: Integers) -> None:
     `indices` has the exact length.
     """
     i = 0
-    found = 0
-    while found < len(indices):
+    filled = 0
+    while filled < len(indices):
         # Written always, and over again until it is kept: no branch to be predicted.
-        indices[found] = first + i
-        found += int(keep[i])
+        indices[filled] = first + i
+        filled += int(keep[i])
         i += 1
 
 

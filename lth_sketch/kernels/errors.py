@@ -133,7 +133,7 @@ def rank_errors(
     """
     d, rank = terms.shape
     ranks = np.empty(d)
-    found = np.empty(d, np.int64)
+    places = np.empty(d, np.int64)
     kept = np.empty(d, np.bool_)
     plain = np.empty(rank)
     scaled = np.empty(rank)
@@ -143,12 +143,12 @@ def rank_errors(
         # Only the ranks from the limit on are put in order, all of them where these are too few.
         near = 0
         for i in range(d):
-            found[near] = i
+            places[near] = i
             near += int(ranks[i] >= limit)
         if near <= sizes[-1] and taus[-1] == 0.0:
             near = d
-            found[:] = order
-        ranking = found[:near][np.argsort(-ranks[found[:near]])]
+            places[:] = order
+        ranking = places[:near][np.argsort(-ranks[places[:near]])]
         kept[:] = False
         plain[:] = 0.0
         scaled[:] = 0.0

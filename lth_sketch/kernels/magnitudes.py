@@ -106,7 +106,7 @@ def keep_between(
     The result is how many are listed; none of ``high - low`` is above `widest`. `near` is as long
     as the codes.
     """
-    found = 0
+    count = 0
     for start in range(0, len(codes), TOGETHER):
         end = min(start + TOGETHER, len(codes))
         nearest = NOWHERE
@@ -119,9 +119,9 @@ def keep_between(
         if nearest < widest:
             for i in range(start, end):
                 if out[i] and integers[i] < high[codes[i] & SIZE]:
-                    near[found] = i
-                    found += 1
-    return found
+                    near[count] = i
+                    count += 1
+    return count
 
 
 @compiled
@@ -142,9 +142,9 @@ def keep_32(bits: Array, threshold: int, ties: int, out: Array) -> tuple[int, in
     """Mark numbers >= 0 above a threshold, given by its bits, and the first `ties` at it."""
     kept = 0
     for i in range(len(bits)):
-        found = np.int64(bits[i]) > threshold
-        out[i] = found
-        kept += int(found)
+        keep = np.int64(bits[i]) > threshold
+        out[i] = keep
+        kept += int(keep)
     if ties > 0:
         for i in range(len(bits)):
             if ties > 0 and np.int64(bits[i]) == threshold:

@@ -62,15 +62,15 @@ def systematic(
     """
     scale = WHOLE / tau
     i = NONE
-    found = NONE
+    filled = NONE
     end = np.uint64(len(indices))
-    while found < end:
+    while filled < end:
         before = phase
         phase += int(min(np.float64(p[i]) * scale, WHOLE))
         # Written always, and over again until a unit is completed: no branch to be predicted.
-        indices[found] = first + np.int64(i)
-        weights[found] = p[i]
-        found += np.uint64(((phase ^ before) >> FRACTION) & 1)
+        indices[filled] = first + np.int64(i)
+        weights[filled] = p[i]
+        filled += np.uint64(((phase ^ before) >> FRACTION) & 1)
         i += ONE
     for k in range(len(weights)):
         weights[k] = max(1.0, tau / np.float64(weights[k]))

@@ -150,8 +150,8 @@ def each_size(
     weights = validation.covering(p, product.term_norms)
     DESIGNS[design].check(int(draws.max()), weights)
     sizes, where = np.unique(draws, return_inverse=True)
-    found = np.array([moment(product, weights, int(size)) for size in sizes])
-    return np.asarray(found[where.reshape(draws.shape)] * product.total**2)[()]
+    values = np.array([moment(product, weights, int(size)) for size in sizes])
+    return np.asarray(values[where.reshape(draws.shape)] * product.total**2)[()]
 
 
 def _poisson(product: Product, p: Floats, s: int) -> float:

@@ -64,10 +64,10 @@ def anticipated(
     [18.   4.5] 18.0
     """
     draws = validation.sizes(s)
-    found = anticipation.trained(
+    trained = anticipation.trained(
         X, w0, kind, labels, outputs, time=time, rate=rate, steps=steps, penalty=penalty
     )
-    terms = found.terms
+    terms = trained.terms
     rows = terms.reshape(-1, terms.shape[-1])
     if np.ndim(p) > 1:
         each = validation.array("p", p, ndim=terms.ndim)
@@ -83,6 +83,6 @@ def anticipated(
         # A feature that is live at any of the times needs a positive probability.
         chances = validation.covering(p, rows.max(axis=0))[None]
     shares = np.divide(rows, chances, out=np.zeros_like(rows), where=chances > 0)
-    uncentred = (rows * shares).sum(axis=-1).reshape(found.fitted.shape)
-    excess = np.maximum(uncentred - found.fitted, 0.0)
+    uncentred = (rows * shares).sum(axis=-1).reshape(trained.fitted.shape)
+    excess = np.maximum(uncentred - trained.fitted, 0.0)
     return np.asarray(excess.reshape(excess.shape + (1,) * draws.ndim) / draws)[()]

@@ -75,14 +75,14 @@ def raw(
     draws = validation.sizes(s)
     order = moment_order(order)
     design = validation.choice("design", design, squared_error.DESIGNS)
-    found = squared_error.moments(product, p, draws, order, design, exact=exact)
+    law = squared_error.moments(product, p, draws, order, design, exact=exact)
     unit = np.float64(product.total)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        centred = [found.standard[k] * found.deviation**k for k in range(order + 1)]
+        centred = [law.standard[k] * law.deviation**k for k in range(order + 1)]
         # Q >= 0: no term is much larger than the sum. The first centred moment is zero.
         result = np.array(
             [
-                sum(math.comb(k, j) * found.mean ** (k - j) * centred[j] for j in _but_one(k))
+                sum(math.comb(k, j) * law.mean ** (k - j) * centred[j] for j in _but_one(k))
                 * unit**k
                 * unit**k
                 for k in range(1, order + 1)

@@ -220,21 +220,21 @@ def _signs(product: Product) -> float:
     these sums is then rounding. Then the pairs of the largest term are summed by themselves, and
     the rest is a smaller case.
     """
-    found, unit = 0.0, product.total
+    total, unit = 0.0, product.total
     while True:
         relative = product.term_norms / product.total
         own = 2.0 * float(relative @ relative)
         plain = _norms(product) + _value(product)
         share = (product.total / unit) ** 2
         lost = CANCELLED * share * (plain + own)
-        if plain - own >= CANCELLED * (plain + own) or lost < EPS * found:
-            return found + max(0.0, plain - own) * share
+        if plain - own >= CANCELLED * (plain + own) or lost < EPS * total:
+            return total + max(0.0, plain - own) * share
         largest = int(relative.argmax())
-        found += _pairs(product, largest) * share
+        total += _pairs(product, largest) * share
         rest = np.arange(product.d) != largest
         if not product.term_norms[rest].any():
             sizes = (product.column_norms[rest], product.row_norms[rest])
-            return found + float(np.linalg.norm(sizes[0]) / unit * np.linalg.norm(sizes[1])) ** 2
+            return total + float(np.linalg.norm(sizes[0]) / unit * np.linalg.norm(sizes[1])) ** 2
         product = Product(product.A[:, rest], product.B[rest])
 
 

@@ -51,11 +51,11 @@ class Multigraph(NamedTuple):
     @property
     def ends(self) -> tuple[int, ...]:
         """Ends of edges at each vertex; those of loops do not count."""
-        found = [0] * self.vertices
+        counts = [0] * self.vertices
         for (w, u), m in self.links.items():
-            found[w] += m
-            found[u] += m
-        return tuple(found)
+            counts[w] += m
+            counts[u] += m
+        return tuple(counts)
 
     @property
     def ways(self) -> int:
@@ -96,7 +96,7 @@ def connected(most: int) -> tuple[tuple[Multigraph, ...], ...]:
     >>> [(graph.rows, graph.ways) for graph in connected(2)[2]]
     [(((2,),), 1), (((0,), (2, 0)), 2)]
     """
-    found: list[tuple[Multigraph, ...]] = [()]
+    by_edges: list[tuple[Multigraph, ...]] = [()]
     level = {_canonical([[0]])}
     for k in range(1, most + 1):
         grown: set[Multigraph] = set()
@@ -107,8 +107,8 @@ def connected(most: int) -> tuple[tuple[Multigraph, ...], ...]:
                     grown.add(_canonical(rows))
         level = grown
         full = (g for g in level if k > 1 and _missing(_square(g.rows)) == 0)
-        found.append(tuple(sorted(full, key=lambda g: (g.vertices, g.rows))))
-    return tuple(found)
+        by_edges.append(tuple(sorted(full, key=lambda g: (g.vertices, g.rows))))
+    return tuple(by_edges)
 
 
 def _with_one_edge_more(graph: Multigraph) -> Iterator[_Square]:

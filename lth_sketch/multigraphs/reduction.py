@@ -74,16 +74,16 @@ def plan(most: int) -> Plan:
     graphs = [graph for level in connected(most) for graph in level]
     # Each graph has several orders of steps, which need different matrices.
     ways = {graph: {book.needs[end]: end for end in book.ends(graph)} for graph in graphs}
-    reducible = [found for found in ways.values() if found]
+    reducible = [options for options in ways.values() if options]
     have: set[int] = set()
-    for found in reducible:
-        have |= min(found, key=lambda needs: (len(needs - have), sorted(needs)))
+    for options in reducible:
+        have |= min(options, key=lambda needs: (len(needs - have), sorted(needs)))
     for matrix in sorted(have, reverse=True):
-        if all(any(needs <= have - {matrix} for needs in found) for found in reducible):
+        if all(any(needs <= have - {matrix} for needs in options) for options in reducible):
             have.discard(matrix)
     chosen = [
-        next((end for needs, end in found.items() if needs <= have), None)
-        for found in ways.values()
+        next((end for needs, end in options.items() if needs <= have), None)
+        for options in ways.values()
     ]
     series = {i: entry for i, entry in enumerate(book.series) if i in have and entry is not None}
     return Plan(tuple(book.vertices), series, tuple(zip(graphs, chosen, strict=True)))

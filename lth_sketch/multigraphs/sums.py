@@ -44,18 +44,18 @@ def graph_sums(G: Floats, weigh: Weigh, order: int, complete: Complete) -> Float
         Entry (k, v): ``sum N(g) Phi(g) / k!`` over the graphs of k edges and v vertices.
     """
     reduced = plan(order)
-    found = _Values(G, weigh, order)
+    values = _Values(G, weigh, order)
     wanted = [end for _, end in reduced.graphs if end is not None]
-    found.fill(wanted)
+    values.fill(wanted)
     table = np.zeros((order + 1, order + 1))
     for graph, end in reduced.graphs:
         if end is not None:
-            value = found.total(end)
+            value = values.total(end)
         elif complete == "exact":
             value = complete_sum(G, weigh(3, 0))
         elif complete == "cycle":
             value = next(
-                found.total(other)
+                values.total(other)
                 for twin, other in reduced.graphs
                 if other is not None and twin.ends == graph.ends and not any(twin.loops)
             )
@@ -88,12 +88,12 @@ def with_replacement(table: Floats, s: Floats) -> Floats:
     falling = np.ones((order + 1, *s.shape))
     for v in range(1, order + 1):
         falling[v] = falling[v - 1] * np.maximum(0.0, (s - (v - 1.0)) / s)
-    found = np.empty((order + 1, *s.shape))
+    moments = np.empty((order + 1, *s.shape))
     for k in range(order + 1):
         # At most k vertices have k edges: each has two ends.
         terms = [powers[k, v] * falling[v] * s ** float(v - 2 * k) for v in range(k + 1)]
-        found[k] = np.sum(terms, axis=0) * math.factorial(k)
-    return found
+        moments[k] = np.sum(terms, axis=0) * math.factorial(k)
+    return moments
 
 
 def independent(table: Floats) -> Floats:
@@ -179,14 +179,14 @@ class _Values:
             missing -= set(ready)
 
     def _missing(self, wanted: Iterable[int]) -> set[int]:
-        found: set[int] = set()
+        missing: set[int] = set()
         stack = list(wanted)
         while stack:
             i = stack.pop()
-            if i not in found and i not in self._vectors:
-                found.add(i)
+            if i not in missing and i not in self._vectors:
+                missing.add(i)
                 stack += [j for _, j in self._hanging(i)]
-        return found
+        return missing
 
     def _hanging(self, i: int) -> tuple[tuple[Link, int], ...]:
         return self._plan.vertices[i].pendants

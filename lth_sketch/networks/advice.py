@@ -92,22 +92,22 @@ def advise(
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> found = advise(net, 0.5)
-    >>> list(found), found["magnitude"].verdict
+    >>> advices = advise(net, 0.5)
+    >>> list(advices), advices["magnitude"].verdict
     (['magnitude'], 'same')
     """
     share = validation.share("density", density)
     generator = validation.generator(rng)
     net = plain(module)
     chosen: dict[str, Any] = {"include": include, "exclude": exclude}
-    found = {}
+    by_score = {}
     for name in _names(net, score, X, y):
         values = finding.scores(net, name, X, y, output=output, rng=generator, **chosen)
         told = advice.advise(values, share, score=name)
         if X is not None:
             told = _seen(net, values, told, X, output, generator, chosen)
-        found[name] = told
-    return found
+        by_score[name] = told
+    return by_score
 
 
 def judge(top: Tried, draw: Tried, concentration: float) -> tuple[str, str]:
@@ -141,14 +141,14 @@ def judge(top: Tried, draw: Tried, concentration: float) -> tuple[str, str]:
 def _names(net: nn.Module, score: str | Sequence[str] | None, X: Any, y: Any) -> list[str]:
     if score is not None:
         return [score] if isinstance(score, str) else list(score)
-    found = ["magnitude"]
+    names = ["magnitude"]
     if X is not None:
-        found.append("layer")
+        names.append("layer")
         if not _normalised(net):
-            found.append("synflow")
+            names.append("synflow")
     if X is not None and y is not None:
-        found.append("snip")
-    return found
+        names.append("snip")
+    return names
 
 
 def _normalised(net: nn.Module) -> bool:
@@ -166,7 +166,7 @@ def _seen(
     chosen: dict[str, Any],
 ) -> Advice:
     """Return advice with the errors of layers and the verdict on masks that are tried."""
-    places = {name: found[0] for name, found in choose(net, **chosen).pruned.items()}
+    places = {name: sites[0] for name, sites in choose(net, **chosen).pruned.items()}
     layers = products.layer_products(net, X, progress=False, **chosen)
     top = _mask(values, told.density, places, "top", rng)
     draws = [_mask(values, told.density, places, "priority", rng) for _ in range(TRIED)]

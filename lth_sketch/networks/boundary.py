@@ -38,7 +38,7 @@ def tensor(argument: str, value: Any, *, device: Any = None) -> Any:
         if value.layout != torch.strided:
             raise TypeError(f"{argument} must be dense; got layout {value.layout}: call to_dense()")
         with torch.inference_mode(False):
-            found = value.detach().clone().to(device)
+            numbers = value.detach().clone().to(device)
     else:
         if not hasattr(value, "__array__") and not isinstance(value, list | tuple):
             part = "[x for x, _ in loader]" if argument == "X" else "[y for _, y in loader]"
@@ -61,28 +61,28 @@ def tensor(argument: str, value: Any, *, device: Any = None) -> Any:
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:
             array = array.astype(np.int64)
         with torch.inference_mode(False):
-            found = torch.as_tensor(array, device=device)
-    if found.is_complex():
-        raise TypeError(f"{argument} must hold real numbers; got dtype {found.dtype}")
-    return found.long() if found.dtype in INTEGERS else found
+            numbers = torch.as_tensor(array, device=device)
+    if numbers.is_complex():
+        raise TypeError(f"{argument} must hold real numbers; got dtype {numbers.dtype}")
+    return numbers.long() if numbers.dtype in INTEGERS else numbers
 
 
 def inputs(weights: Tensors, X: Any, kind: Any = None) -> Any:
     """Return X as a tensor of its own, on the weights' device; real numbers in their type."""
     weight = next(iter(weights.values()))
-    found = tensor("X", X, device=weight.device)
-    if found.is_floating_point():
-        found = found.to(kind or weight.dtype)
-        if not bool(torch.isfinite(found).all()):
+    samples = tensor("X", X, device=weight.device)
+    if samples.is_floating_point():
+        samples = samples.to(kind or weight.dtype)
+        if not bool(torch.isfinite(samples).all()):
             raise ValueError(
                 "X must be finite; it has NaN or infinite entries: remove these samples"
             )
-    if found.ndim < 2 or len(found) == 0:
+    if samples.ndim < 2 or len(samples) == 0:
         raise ValueError(
             f"X must hold samples along its first axis, each of at least one axis; got shape "
-            f"{tuple(found.shape)}"
+            f"{tuple(samples.shape)}"
         )
-    return found
+    return samples
 
 
 @contextmanager
@@ -134,29 +134,29 @@ def held(module: nn.Module, buffers: Tensors) -> Tensors:
 def pick(outputs: Any, output: Output) -> Any:
     """Return the tensor of a module's outputs that counts."""
     if callable(output):
-        found = output(outputs)
+        picked = output(outputs)
     elif output is None:
-        found = outputs
+        picked = outputs
     else:
         try:
-            found = outputs[output]
+            picked = outputs[output]
         except (IndexError, KeyError, TypeError):
             has = list(outputs) if hasattr(outputs, "keys") else _shape(outputs)
             raise ValueError(
                 f"output = {output!r} is not among the module's outputs; it returns {has}"
             ) from None
-    if not isinstance(found, torch.Tensor):
-        hint = "a key" if hasattr(found, "keys") else "an index"
+    if not isinstance(picked, torch.Tensor):
+        hint = "a key" if hasattr(picked, "keys") else "an index"
         raise TypeError(
-            f"module must return a tensor; it returns {_shape(found)}: say which part counts with "
+            f"module must return a tensor; it returns {_shape(picked)}: say which part counts with "
             f"output=, {hint} or a function of the outputs"
         )
-    if not found.is_floating_point():
+    if not picked.is_floating_point():
         raise TypeError(
-            f"module must return real numbers; it returns dtype {found.dtype}: scores need outputs "
-            "that can be differentiated, logits and not classes"
+            f"module must return real numbers; it returns dtype {picked.dtype}: scores need "
+            "outputs that can be differentiated, logits and not classes"
         )
-    return found
+    return picked
 
 
 def probe(
@@ -167,19 +167,19 @@ def probe(
     devices = [samples.device] if samples.device.type == "cuda" else []
     mode = evaluating(module, batch_statistics=batch_statistics)
     with mode as buffers, torch.no_grad(), torch.random.fork_rng(devices):
-        found = [pick(call(module, few, few, dict(buffers)), output) for _ in range(2)]
-    if not torch.equal(found[0].nan_to_num(), found[1].nan_to_num()):
+        twice = [pick(call(module, few, few, dict(buffers)), output) for _ in range(2)]
+    if not torch.equal(twice[0].nan_to_num(), twice[1].nan_to_num()):
         raise ValueError(
             "module gives other outputs for the same samples: it draws random numbers in forward, "
             "such as a dropout that is always on; in evaluation mode it must not: pass "
             "training=self.training to functional.dropout, or use nn.Dropout"
         )
-    if found[0].ndim == 0 or len(found[0]) != len(few):
+    if twice[0].ndim == 0 or len(twice[0]) != len(few):
         raise ValueError(
-            f"module must return a row for each sample; it returns shape {tuple(found[0].shape)} "
+            f"module must return a row for each sample; it returns shape {tuple(twice[0].shape)} "
             f"for {len(few)} samples: put the samples along the first axis (batch_first=True)"
         )
-    return found[0]
+    return twice[0]
 
 
 def call(module: nn.Module, samples: Any, shown: Any, state: Tensors | None = None) -> Any:
@@ -202,28 +202,28 @@ def is_type_mismatch(error: BaseException) -> bool:
 
 def targets(outputs: Any, y: Any) -> Any:
     """Return labels or targets that fit the outputs, as a tensor."""
-    found = tensor("y", y, device=outputs.device)
-    if found.ndim == 0 or len(found) != len(outputs):
+    given = tensor("y", y, device=outputs.device)
+    if given.ndim == 0 or len(given) != len(outputs):
         raise ValueError(
             f"X and y must have one length; got {len(outputs)} and "
-            f"{len(found) if found.ndim else 'a number'}"
+            f"{len(given) if given.ndim else 'a number'}"
         )
-    return _reals(outputs, found) if found.is_floating_point() else _labels(outputs, found)
+    return _reals(outputs, given) if given.is_floating_point() else _labels(outputs, given)
 
 
-def _labels(outputs: Any, found: Any) -> Any:
+def _labels(outputs: Any, labels: Any) -> Any:
     if outputs.ndim < 2:
         raise ValueError(
             f"y holds labels (integers), but the module returns shape {tuple(outputs.shape)}, one "
             "number a sample: pass real targets (y.astype(float)), or a loss of your own"
         )
-    if found.ndim == 2 and found.shape[1] == 1 and outputs.ndim == 2:
-        found = found[:, 0]
+    if labels.ndim == 2 and labels.shape[1] == 1 and outputs.ndim == 2:
+        labels = labels[:, 0]
     first, last = (outputs.shape[0], *outputs.shape[2:]), tuple(outputs.shape[:-1])
-    if tuple(found.shape) not in (first, last):
+    if tuple(labels.shape) not in (first, last):
         raise ValueError(
             f"y must hold one label for each row of classes; the module returns shape "
-            f"{tuple(outputs.shape)}, and y has shape {tuple(found.shape)}: one-hot targets must "
+            f"{tuple(outputs.shape)}, and y has shape {tuple(labels.shape)}: one-hot targets must "
             "be real numbers"
         )
     if first == last and outputs.ndim > 2:
@@ -231,29 +231,30 @@ def _labels(outputs: Any, found: Any) -> Any:
             f"y fits outputs of shape {tuple(outputs.shape)} with the classes along axis 1 and "
             "along the last: pass a loss that says which"
         )
-    classes = outputs.shape[1] if tuple(found.shape) == first else outputs.shape[-1]
-    low, high = int(found.min()), int(found.max())
+    classes = outputs.shape[1] if tuple(labels.shape) == first else outputs.shape[-1]
+    low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(
             f"y must hold labels from 0 to {classes - 1}, for the module returns {classes} "
             f"classes; got labels from {low} to {high}: number the classes from 0 on"
         )
-    return found
+    return labels
 
 
-def _reals(outputs: Any, found: Any) -> Any:
-    if not bool(torch.isfinite(found).all()):
+def _reals(outputs: Any, values: Any) -> Any:
+    if not bool(torch.isfinite(values).all()):
         raise ValueError("y must be finite; it has NaN or infinite entries: remove these samples")
-    if found.numel() == 1 and len(outputs) == 1 and not bool(found.any()):
+    if values.numel() == 1 and len(outputs) == 1 and not bool(values.any()):
         # The target zero of source(..., "ones"), whatever the number of outputs.
         return torch.zeros_like(outputs)
-    squeezed = [tuple(n for n in x.shape[1:] if n != 1) for x in (outputs, found)]
-    if squeezed[0] != squeezed[1] or (found.ndim > 2 and found.shape != outputs.shape):
+    squeezed = [tuple(n for n in x.shape[1:] if n != 1) for x in (outputs, values)]
+    if squeezed[0] != squeezed[1] or (values.ndim > 2 and values.shape != outputs.shape):
         raise ValueError(
             f"y must have the shape of the outputs, {tuple(outputs.shape)}; got "
-            f"{tuple(found.shape)}: classes are integers, and targets have a column for each output"
+            f"{tuple(values.shape)}: classes are integers, and targets have a column for each "
+            "output"
         )
-    return found.reshape(outputs.shape).to(outputs.dtype)
+    return values.reshape(outputs.shape).to(outputs.dtype)
 
 
 def _with_statistics(module: nn.Module) -> None:

@@ -211,14 +211,14 @@ def find(
     for step in range(1, rounds + 1):
         options: dict[str, Any] = {"include": include, "exclude": exclude, "output": output}
         if callable(score):
-            found = dict(score(module, current))
+            scored = dict(score(module, current))
         else:
-            found = scores(module, score, X, y, masks=current, rng=generator, **options)
-        if any(np.any(values) for values in found.values()):
-            last = found
+            scored = scores(module, score, X, y, masks=current, rng=generator, **options)
+        if any(np.any(values) for values in scored.values()):
+            last = scored
         part = start * (share / start) ** (step / rounds) if step < rounds else share
         current = select_round(
-            last or found, current, part, first, design=design, binary=binary, scope=scope,
+            last or scored, current, part, first, design=design, binary=binary, scope=scope,
             floor=floor, rng=generator, signed=signed, pattern=pattern,
         )  # fmt: skip
     assert current is not None
@@ -244,14 +244,14 @@ def _earlier(masks: Masks, pruned: Mapping[str, Sequence[Site]], share: float) -
     """Return checked masks of earlier rounds, as zeros and ones."""
     weights = values(pruned)
     masked(weights, masks)
-    found = {name: (to_numpy(masks[name]) != 0).astype(np.float64) for name in weights}
-    left = named.kept(found).density
+    earlier = {name: (to_numpy(masks[name]) != 0).astype(np.float64) for name in weights}
+    left = named.kept(earlier).density
     if share > left:
         raise ValueError(
             f"density must be at most {left:.6g}, what the masks of earlier rounds keep; got "
             f"{share}: later rounds only take away"
         )
-    return found
+    return earlier
 
 
 def prune(module: nn.Module, density: float, **options: Any) -> dict[str, Array]:
@@ -291,10 +291,10 @@ def prune(module: nn.Module, density: float, **options: Any) -> dict[str, Array]
 
 def _told(masks: Masks, pruned: Mapping[str, Any], design: str) -> None:
     """Warn of layers that keep nothing."""
-    found = named.kept(masks)
-    empty = found.emptied
+    counts = named.kept(masks)
+    empty = counts.emptied
     if empty:
-        named_layers = ", ".join(f"{name} (0 of {found[name].size:,})" for name in empty)
+        named_layers = ", ".join(f"{name} (0 of {counts[name].size:,})" for name in empty)
         better = "a draw (design=)" if design == "top" else "another score"
         warnings.warn(
             f"the mask empties {len(empty)} of {len(pruned)} layers: {named_layers}; the network "

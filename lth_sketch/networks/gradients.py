@@ -35,7 +35,7 @@ def widest(compute: Callable[[Any], Any]) -> Any:
     refused: ValueError | None = None
     for kind in (torch.float64, torch.float32, None):
         try:
-            found = compute(kind)
+            computed = compute(kind)
         except ValueError as error:
             if not is_type_mismatch(error):
                 raise
@@ -48,7 +48,7 @@ def widest(compute: Callable[[Any], Any]) -> Any:
                 f"in {name}, not in float64: the last digits depend on threads and devices",
                 stacklevel=4,
             )
-        return found
+        return computed
     assert refused is not None
     raise refused
 
@@ -86,8 +86,8 @@ def slopes(
                 value = _loss(pick(outputs, options.output), y, loss)
                 return leaves, derive(value, leaves)
 
-        found: tuple[Tensors, Any] = widest(compute)
-        return found
+        pair: tuple[Tensors, Any] = widest(compute)
+        return pair
 
 
 def _loss(outputs: Any, y: Any, loss: Loss | None) -> Any:

@@ -143,8 +143,8 @@ def _inside(prefix: str) -> bool:
 
 def _parametrised(layer: nn.Module) -> tuple[str, ...]:
     """Return the attributes of a layer that a parametrisation computes."""
-    found = layer._modules.get("parametrizations")
-    names = list(found) if isinstance(found, nn.ModuleDict) else []
+    chains = layer._modules.get("parametrizations")
+    names = list(chains) if isinstance(chains, nn.ModuleDict) else []
     # The older weight_norm, spectral_norm and pruning: a plain tensor beside weight_v, weight_orig.
     own = [*layer._parameters, *layer._buffers]
     for name in own:
@@ -156,9 +156,9 @@ def _parametrised(layer: nn.Module) -> tuple[str, ...]:
 
 def _axes(layer: nn.Module, attribute: str, value: Any) -> int:
     if value is None:
-        found = layer._modules.get("parametrizations")
-        if isinstance(found, nn.ModuleDict) and attribute in found:
-            tensors = list(found[attribute].parameters())
+        chains = layer._modules.get("parametrizations")
+        if isinstance(chains, nn.ModuleDict) and attribute in chains:
+            tensors = list(chains[attribute].parameters())
             return max((x.ndim for x in tensors), default=0)
         value = getattr(layer, attribute, None)
     return int(getattr(value, "ndim", 0))
@@ -166,9 +166,9 @@ def _axes(layer: nn.Module, attribute: str, value: Any) -> int:
 
 def _kind(layer: nn.Module, attribute: str) -> tuple[str, int]:
     """Return the kind of a weight, and the axis of its inputs."""
-    for kind, found in _REGISTERED.items():
-        if isinstance(layer, kind) and attribute == found.weight:
-            return "registered", found.inputs
+    for kind, known in _REGISTERED.items():
+        if isinstance(layer, kind) and attribute == known.weight:
+            return "registered", known.inputs
     if attribute == "weight":
         if isinstance(layer, nn.Linear):
             return "linear", 1

@@ -50,10 +50,10 @@ class Masked(nn.Module):  # type: ignore[misc]
 
 def mask_of(layer: nn.Module, attribute: str) -> Any:
     """Return the mask on a weight, or None; not if there are other parametrizations as well."""
-    found = layer._modules.get("parametrizations")
-    if not isinstance(found, nn.ModuleDict) or attribute not in found:
+    chains = layer._modules.get("parametrizations")
+    if not isinstance(chains, nn.ModuleDict) or attribute not in chains:
         return None
-    chain = found[attribute]
+    chain = chains[attribute]
     return chain[0].mask if len(chain) == 1 and isinstance(chain[0], Masked) else None
 
 
@@ -83,15 +83,15 @@ def attach(pairs: Sequence[tuple[Site, Any]]) -> None:
         raise
 
 
-def detach(found: Sequence[Site], *, bake: bool = True) -> None:
+def detach(sites: Sequence[Site], *, bake: bool = True) -> None:
     """Make masked weights plain parameters again, with the mask's zeros for good."""
     values: dict[int, Any] = {}
     with torch.no_grad():
-        for site in found:
+        for site in sites:
             # Layers that share a parameter share its masked value: once, not once a layer.
             parameter = parameter_of(site.layer, site.attribute)
             values.setdefault(id(parameter), getattr(site.layer, site.attribute).clone())
-        for site in found:
+        for site in sites:
             parameter = parameter_of(site.layer, site.attribute)
             _detach(site.layer, site.attribute)
             if bake:
@@ -117,14 +117,14 @@ def _adapt(layer: nn.Module) -> None:
 
 def _detach(layer: nn.Module, attribute: str) -> None:
     """Take a mask off; nothing happens if there is none."""
-    found = layer._modules.get("parametrizations")
-    if not isinstance(found, nn.ModuleDict) or attribute not in found:
+    chains = layer._modules.get("parametrizations")
+    if not isinstance(chains, nn.ModuleDict) or attribute not in chains:
         return
-    parameter, order = found[attribute].original, found[attribute][0].order
-    del found[attribute]
+    parameter, order = chains[attribute].original, chains[attribute][0].order
+    del chains[attribute]
     made: Any = type(layer)
     base = made.__bases__[0]
-    if len(found):
+    if len(chains):
         # A copy of the layer may use the same class: never change it.
         rest = {name: value for name, value in vars(made).items() if name != attribute}
         rest = {name: rest[name] for name in rest if name not in ("__dict__", "__weakref__")}

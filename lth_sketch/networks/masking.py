@@ -91,10 +91,10 @@ def remove(module: nn.Module) -> None:
     >>> net.weight[0, 1].item() == 0, sorted(net.state_dict())
     (True, ['bias', 'weight'])
     """
-    found = pruned_sites(unwrapped(module))
-    if not found:
+    sites = pruned_sites(unwrapped(module))
+    if not sites:
         raise ValueError("module has no masks to remove: it was not masked, or they are removed")
-    detach(_once(found))
+    detach(_once(sites))
 
 
 def kept(module: nn.Module | Masks) -> named.Counts:

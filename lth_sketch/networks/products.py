@@ -70,10 +70,10 @@ class LayerProduct:
     @property
     def norms(self) -> Floats:
         """Norms of the inputs that each output sees, (outputs, inputs)."""
-        found = np.empty(self.weight.shape)
+        norms = np.empty(self.weight.shape)
         for block in self.blocks:
-            found[block.outputs] = np.sqrt(block.squares)
-        return found
+            norms[block.outputs] = np.sqrt(block.squares)
+        return norms
 
     @property
     def term_norms(self) -> Floats:
@@ -108,12 +108,12 @@ class LayerProduct:
                 f"mask must have the shape of {self.name}, {self._shape}; got {mask.shape}"
             )
         gaps = (matrix.astype(np.float64) - 1.0) * self.weight
-        found = np.empty(len(gaps))
+        errors = np.empty(len(gaps))
         for block in self.blocks:
             part, gram = gaps[block.outputs], self._gram(block)
             half = part * gram if gram.ndim == 1 else part @ gram
-            found[block.outputs] = np.maximum(np.einsum("ij,ij->i", half, part), 0.0)
-        return found
+            errors[block.outputs] = np.maximum(np.einsum("ij,ij->i", half, part), 0.0)
+        return errors
 
     def moment(self, s: Any) -> Floats:
         """Return the exact second moment of each output's error, its row drawn by itself (N3).
@@ -237,8 +237,8 @@ def layer_products(
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-    >>> found = layer_products(net, [[3.0, 1.0], [4.0, 0.0]])
-    >>> found["0.weight"].norms[0]
+    >>> products = layer_products(net, [[3.0, 1.0], [4.0, 0.0]])
+    >>> products["0.weight"].norms[0]
     array([5., 1.])
     """
     size = validation.count("batch", batch)
@@ -265,14 +265,14 @@ def layer_products(
         state = {**buffers, **(spread(pruned, weights) if masks is not None else {})}
 
         def take(layer: nn.Module, read: Read) -> None:
-            found = owners.get((id(layer), read.attribute))
-            if found is not None:
-                found.add(read)
+            owner = owners.get((id(layer), read.attribute))
+            if owner is not None:
+                owner.add(read)
 
         with reader(net, list(readers.values()), take):
             for samples in _progress(_batches(weights, X, size), progress):
                 call(net, samples, samples, state)
-    return {name: found.product(name, weights[name]) for name, found in sums.items()}
+    return {name: gathered.product(name, weights[name]) for name, gathered in sums.items()}
 
 
 class _Sums:
@@ -282,12 +282,12 @@ class _Sums:
         self.site, self.gram = site, gram
         self.outputs = len(rows(site, np.empty(tuple(weight.shape), np.bool_)))
         self.count = 0
-        self.found: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.blocks: dict[tuple[int, int], tuple[Any, Any]] = {}
 
     def add(self, read: Read) -> None:
         stop = self.outputs if read.stop is None else read.stop
         place = (read.start, stop)
-        squares, gram = self.found.get(place, (0.0, None))
+        squares, gram = self.blocks.get(place, (0.0, None))
         if read.counts is not None:
             squares = squares + read.counts.double()
             gram = squares if self.gram else None
@@ -301,17 +301,17 @@ class _Sums:
                     gram.addmm_(wide.T, wide)
         if read.start == 0:
             self.count += read.size
-        self.found[place] = (squares, gram)
+        self.blocks[place] = (squares, gram)
 
     def product(self, name: str, weight: Any) -> LayerProduct:
-        if not self.found:
+        if not self.blocks:
             raise ValueError(
                 f"{name} was not met when the module was run on X, so its inputs are not known: "
                 f"leave it out with exclude={name!r}"
             )
         blocks = [
             Block(slice(*place), to_numpy(squares), None if gram is None else to_numpy(gram))
-            for place, (squares, gram) in sorted(self.found.items())
+            for place, (squares, gram) in sorted(self.blocks.items())
         ]
         return LayerProduct(self.site._replace(name=name), to_numpy(weight), self.count, blocks)
 
@@ -341,9 +341,9 @@ def _batches(weights: Tensors, X: Any, size: int) -> Iterable[Any]:
 
     def stream() -> Iterator[Any]:
         empty = True
-        for found in X:
+        for batch in X:
             empty = False
-            yield inputs(weights, found[0] if isinstance(found, list | tuple) else found)
+            yield inputs(weights, batch[0] if isinstance(batch, list | tuple) else batch)
         if empty:
             raise ValueError("X has no batches; pass samples, or a DataLoader that holds some")
 

@@ -200,12 +200,12 @@ def _attention(layer: Any, take: Take, stack: ExitStack) -> None:
         projection._parameters["weight"] = nn.Parameter(eye, requires_grad=False)
         projection._parameters["bias"] = None
 
-    def after(_: nn.Module, arguments: Any, found: Any) -> Any:
+    def after(_: nn.Module, arguments: Any, outputs: Any) -> Any:
         restore()
-        if found is None:
+        if outputs is None:
             return None
-        take(projection, Read("weight", *_flat(found[0])))
-        return functional.linear(found[0], projection.weight, projection.bias), *found[1:]
+        take(projection, Read("weight", *_flat(outputs[0])))
+        return functional.linear(outputs[0], projection.weight, projection.bias), *outputs[1:]
 
     def restore() -> None:
         if kept:

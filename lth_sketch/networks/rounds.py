@@ -15,7 +15,7 @@ SCOPES = ("global", "layer", "row")
 
 
 def select_round(
-    found: Mapping[str, Array],
+    scores: Mapping[str, Array],
     masks: Mapping[str, Array] | None,
     share: float,
     sites: Mapping[str, Site],
@@ -27,14 +27,14 @@ def select_round(
 ) -> dict[str, Array]:
     """Select a share of all weights among those that are left; see `find` for the options."""
     if pattern is not None:
-        return _patterned(found, masks, sites, pattern, signed, options)
-    units = _units(found, sites, scope)
+        return _patterned(scores, masks, sites, pattern, signed, options)
+    units = _units(scores, sites, scope)
     alive = None if masks is None else _units(masks, sites, scope)
     left = units if alive is None else {name: units[name][alive[name] != 0] for name in units}
     left = {name: values for name, values in left.items() if values.size}
     if options["design"] != "top" and any((values < 0).any() for values in left.values()):
         left = dict(zip(left, pruning.nonnegative(list(left.values()), signed), strict=True))
-    total = sum(values.size for values in found.values())
+    total = sum(values.size for values in scores.values())
     # A random number of weights may be left, and fewer than the schedule allows.
     rest = min(1.0, share * total / sum(values.size for values in left.values()))
     if options["design"] != "top":
@@ -52,11 +52,11 @@ def select_round(
         elif name in chosen:
             mask = chosen[name]
         result[name] = mask
-    return _joined(result, found, sites, scope)
+    return _joined(result, scores, sites, scope)
 
 
 def _patterned(
-    found: Mapping[str, Array],
+    scores: Mapping[str, Array],
     masks: Mapping[str, Array] | None,
     sites: Mapping[str, Site],
     pattern: tuple[int, int],
@@ -65,10 +65,10 @@ def _patterned(
 ) -> dict[str, Array]:
     """Keep n of each m consecutive inputs, row by row of each layer as a matrix."""
     kept, group = pattern
-    alive = {name: np.ones_like(v) if masks is None else masks[name] for name, v in found.items()}
+    alive = {name: np.ones_like(v) if masks is None else masks[name] for name, v in scores.items()}
     matrices = {
         name: rows(sites[name], np.where(alive[name] != 0, values, 0.0))
-        for name, values in found.items()
+        for name, values in scores.items()
     }
     for name, matrix in matrices.items():
         if matrix.shape[1] % group:
@@ -89,7 +89,7 @@ def _patterned(
         pattern=pattern,
     )
     return {
-        name: unrows(sites[name], mask, found[name].shape) * (alive[name] != 0)
+        name: unrows(sites[name], mask, scores[name].shape) * (alive[name] != 0)
         for name, mask in zip(matrices, chosen, strict=True)
     }
 
@@ -120,10 +120,10 @@ def _joined(
     return result
 
 
-def _drawable(found: dict[str, Array], wanted: float) -> dict[str, Array]:
+def _drawable(scores: dict[str, Array], wanted: float) -> dict[str, Array]:
     """Return scores of which a draw can keep that many."""
-    above = [values[values > 0] for values in found.values()]
+    above = [values[values > 0] for values in scores.values()]
     if not any(part.size for part in above) or sum(part.size for part in above) >= wanted + 0.5:
-        return found
+        return scores
     least = min(part.min() for part in above if part.size)
-    return {name: np.maximum(values, least) for name, values in found.items()}
+    return {name: np.maximum(values, least) for name, values in scores.items()}

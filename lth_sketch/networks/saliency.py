@@ -102,8 +102,8 @@ def random(
     weights = prunable(module, include=include, exclude=exclude)
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     parts = np.split(pruning.random(int(ends[-1]), rng), ends[:-1])
-    found = zip(weights, parts, strict=True)
-    result = {name: part.reshape(tuple(weights[name].shape)) for name, part in found}
+    pairs = zip(weights, parts, strict=True)
+    result = {name: part.reshape(tuple(weights[name].shape)) for name, part in pairs}
     return _alive(result, weights, masks)
 
 
@@ -160,8 +160,8 @@ def snip(
         return torch.autograd.grad(value, list(leaves.values()), allow_unused=True)
 
     options = Options(include, exclude, output)
-    weights, found = slopes(module, X, y, masks, loss, options, derive)
-    return _scores("snip", weights, found, absolute=True)
+    weights, derivatives = slopes(module, X, y, masks, loss, options, derive)
+    return _scores("snip", weights, derivatives, absolute=True)
 
 
 def grasp(
@@ -223,8 +223,8 @@ def grasp(
         return torch.autograd.grad(norm2, by, allow_unused=True)
 
     options = Options(include, exclude, output)
-    weights, found = slopes(module, X, y, masks, loss, options, derive)
-    return _scores("grasp", weights, found)
+    weights, derivatives = slopes(module, X, y, masks, loss, options, derive)
+    return _scores("grasp", weights, derivatives)
 
 
 def sketch(
@@ -274,11 +274,11 @@ def sketch(
     norms = widest(compute)
     ends = np.cumsum([weight.numel() for weight in weights.values()])
     parts = zip(weights.items(), np.split(norms, ends[:-1]), strict=True)
-    found = {
+    scores = {
         name: np.abs(to_numpy(weight)).astype(np.float64) * part.reshape(tuple(weight.shape))
         for (name, weight), part in parts
     }
-    return _alive(found, weights, masks)
+    return _alive(scores, weights, masks)
 
 
 def layer(
@@ -319,10 +319,10 @@ def layer(
     Sun, Liu, Bair, Kolter, A Simple and Effective Pruning Approach for Large Language Models,
     ICLR 2024, section 3.
     """
-    found = layer_products(
+    products = layer_products(
         module, X, masks=masks, gram=False, progress=progress, include=include, exclude=exclude
     )
-    return {name: product.scores() for name, product in found.items()}
+    return {name: product.scores() for name, product in products.items()}
 
 
 def _scores(
@@ -330,18 +330,18 @@ def _scores(
 ) -> dict[str, Array]:
     result = {}
     for (layer, weight), slope in zip(weights.items(), slopes, strict=True):
-        found = to_numpy(weight * (torch.zeros_like(weight) if slope is None else slope))
-        if not np.isfinite(found).all():
+        values = to_numpy(weight * (torch.zeros_like(weight) if slope is None else slope))
+        if not np.isfinite(values).all():
             raise ValueError(
                 f"module gives {name} scores of {layer} that are not finite: its outputs or their "
                 "derivatives are too large; scale the inputs or the layers down"
             )
-        result[layer] = np.abs(found) if absolute else found
+        result[layer] = np.abs(values) if absolute else values
     return result
 
 
-def _alive(found: dict[str, Array], weights: Tensors, masks: Masks | None) -> dict[str, Array]:
+def _alive(by_layer: dict[str, Array], weights: Tensors, masks: Masks | None) -> dict[str, Array]:
     if masks is None:
-        return found
+        return by_layer
     masked(weights, masks)
-    return {name: scores * (np.asarray(masks[name]) != 0) for name, scores in found.items()}
+    return {name: scores * (np.asarray(masks[name]) != 0) for name, scores in by_layer.items()}

@@ -264,8 +264,8 @@ def _drawn_by_rows(case: Case, risk: float) -> Interval:
 
 def _moment_of_scores(case: Case) -> float:
     """Return the moment of draws in proportion to the score "layer", row by row."""
-    found = layer(*_layer_of(case), progress=False)["weight"]
-    pairs = zip(case.product.B.T, found, strict=True)
+    scores = layer(*_layer_of(case), progress=False)["weight"]
+    pairs = zip(case.product.B.T, scores, strict=True)
     live = [(w, row) for w, row in pairs if np.any(case.product.A @ w)]
     return float(
         sum(moments.multinomial(Product(case.product.A, w), row, case.s) for w, row in live)
@@ -278,10 +278,10 @@ def _best_by_rows(case: Case, risk: float) -> Interval:
 
 
 def _neyman(case: Case, risk: float) -> Interval:
-    found = layer_products(*_layer_of(case), progress=False)["weight"]
-    draws = found.budgets(case.s * len(found.weight))
+    product = layer_products(*_layer_of(case), progress=False)["weight"]
+    draws = product.budgets(case.s * len(product.weight))
     live = draws > 0
-    return intervals.exact(float((found.moment(1)[live] / draws[live]).sum()))
+    return intervals.exact(float((product.moment(1)[live] / draws[live]).sum()))
 
 
 SPEAKS = Assumption(

@@ -117,8 +117,8 @@ def synflow(
                     still = "bias" in last or last == "running_mean"
                     state[name] = torch.zeros_like(wide) if still else wide
                 flow = x.abs().as_subclass(_Scaled) if x.is_floating_point() else x
-                found = call(net, flow, samples, {**state, **spread(pruned, absolute)})
-                total = pick(found, output).sum().as_subclass(torch.Tensor)
+                outputs = call(net, flow, samples, {**state, **spread(pruned, absolute)})
+                total = pick(outputs, output).sum().as_subclass(torch.Tensor)
             return _derived(total, absolute, masks is not None)
 
         result: Tensors = widest(compute)
@@ -136,10 +136,10 @@ def _derived(total: Any, absolute: Tensors, later: bool) -> Tensors:
             f"module gives the synaptic flow R = {value}, not a finite number above zero: "
             "some layer is all zero, or an activation is not positively homogeneous"
         )
-    found = torch.autograd.grad(total, list(absolute.values()), allow_unused=True)
+    slopes = torch.autograd.grad(total, list(absolute.values()), allow_unused=True)
     return {
         name: nothing[name] if slope is None else to_numpy(weight * slope).astype(np.float64)
-        for (name, weight), slope in zip(absolute.items(), found, strict=True)
+        for (name, weight), slope in zip(absolute.items(), slopes, strict=True)
     }
 
 
@@ -165,8 +165,8 @@ class _Scaled(torch.Tensor):  # type: ignore[misc]
 
         with torch._C.DisableTorchFunctionSubclass():
             plain_args, plain_kwargs = tree_map(aligned, (tuple(args), kwargs or {}))
-            found = func(*plain_args, **plain_kwargs)
-            return tree_map(lambda x: _wrapped(x, top), found)
+            answer = func(*plain_args, **plain_kwargs)
+            return tree_map(lambda x: _wrapped(x, top), answer)
 
 
 def _wrapped(value: Any, exponent: int) -> Any:

@@ -86,14 +86,14 @@ def jacobian(
     array([[3., 4.],
            [0., 1.]], dtype=float32)
     """
-    found: Array | None = None
+    matrix: Array | None = None
     options = Options(include, exclude, output)
     for place, total, rows in _rows(module, X, options, memory, progress):
-        if found is None:
-            found = np.empty((total, rows.shape[1]), to_numpy(rows[:1]).dtype)
-        found[place] = to_numpy(rows)
-    assert found is not None
-    return found
+        if matrix is None:
+            matrix = np.empty((total, rows.shape[1]), to_numpy(rows[:1]).dtype)
+        matrix[place] = to_numpy(rows)
+    assert matrix is not None
+    return matrix
 
 
 def jacobian_norms(
@@ -279,8 +279,8 @@ def lazy(
 
     def outputs(rows: Array, untrained: Floats) -> Floats:
         change = (deltas @ rows.T.astype(np.float64)).reshape(-1, *untrained.shape)
-        found = untrained + change
-        return found if several.ndim == 2 else np.asarray(found[0])
+        trained = untrained + change
+        return trained if several.ndim == 2 else np.asarray(trained[0])
 
     fitted = outputs(J, start)
     if X_test is None:
@@ -294,8 +294,8 @@ def _outputs(module: nn.Module, X: Any, output: Output) -> Floats:
     net = plain(module)
     samples = inputs(prunable(net), X)
     with evaluating(net) as buffers, torch.no_grad():
-        found = pick(call(net, samples, samples, buffers), output)
-    return to_numpy(found).reshape(len(samples), -1).astype(np.float64)
+        outputs = pick(call(net, samples, samples, buffers), output)
+    return to_numpy(outputs).reshape(len(samples), -1).astype(np.float64)
 
 
 def _rows(
@@ -323,8 +323,8 @@ def _chunks(
 
         def flat(values: Any, x: Any) -> Any:
             everything = {**state, **spread(pruned, values)}
-            found = functional_call(net, everything, (x[None].clone(),))
-            return pick(found, options.output).reshape(-1)
+            outputs = functional_call(net, everything, (x[None].clone(),))
+            return pick(outputs, options.output).reshape(-1)
 
         eye = torch.eye(q, dtype=next(iter(weights.values())).dtype, device=samples.device)
         mapped = vmap(grad(lambda w, x, e: (flat(w, x) * e).sum()), in_dims=(None, 0, 0))
@@ -334,8 +334,10 @@ def _chunks(
             index = torch.arange(start, min(start + step, total), device=samples.device)
             if not looped:
                 try:
-                    found = mapped(weights, samples[index // q], eye[index % q])
-                    rows = torch.cat([found[n].reshape(len(index), -1) for n in weights], dim=1)
+                    derivatives = mapped(weights, samples[index // q], eye[index % q])
+                    rows = torch.cat(
+                        [derivatives[n].reshape(len(index), -1) for n in weights], dim=1
+                    )
                 except (NotImplementedError, RuntimeError, ValueError) as error:
                     if isinstance(error, torch.OutOfMemoryError):
                         raise
@@ -351,7 +353,7 @@ def _looped(
 ) -> Any:
     """Return rows of the Jacobian one after another, for modules that cannot be batched by vmap."""
     leaves = {name: weight.detach().clone().requires_grad_() for name, weight in weights.items()}
-    last, outputs, found = -1, None, []
+    last, outputs, rows = -1, None, []
     for row in index:
         if row // q != last:
             last, outputs = row // q, flat(leaves, samples[row // q])
@@ -367,8 +369,8 @@ def _looped(
             torch.zeros_like(leaf) if slope is None else slope
             for leaf, slope in zip(leaves.values(), slopes, strict=True)
         ]
-        found.append(torch.cat([part.reshape(-1) for part in parts]))
-    return torch.stack(found)
+        rows.append(torch.cat([part.reshape(-1) for part in parts]))
+    return torch.stack(rows)
 
 
 def _progress(steps: Iterable[int], show: bool | None) -> Iterable[int]:

@@ -168,11 +168,11 @@ def fitted(name: str, masks: Mapping[str, Array], weight: Any) -> Any:
 
 
 def _patterns(argument: str, patterns: Patterns) -> list[str]:
-    found = [patterns] if isinstance(patterns, str) else list(patterns)
-    for pattern in found:
+    listed = [patterns] if isinstance(patterns, str) else list(patterns)
+    for pattern in listed:
         if not isinstance(pattern, str):
             raise TypeError(f"{argument} must hold patterns, strings; got {pattern!r}")
-    return found
+    return listed
 
 
 def _any(names: Collection[str], patterns: Sequence[str]) -> bool:
@@ -194,10 +194,10 @@ def _remover(site: Site) -> str | None:
     if mask_of(site.layer, site.attribute) is not None:
         return None
     tensors = (*site.layer.named_parameters(), *site.layer.named_buffers())
-    found = parametrised.remover(site.attribute, [name for name, _ in tensors])
-    if found is None and site.attribute not in site.layer._parameters:
+    remove = parametrised.remover(site.attribute, [name for name, _ in tensors])
+    if remove is None and site.attribute not in site.layer._parameters:
         return f"torch.nn.utils.parametrize.remove_parametrizations(layer, {site.attribute!r})"
-    return found
+    return remove
 
 
 def _checked(site: Site) -> Any:

@@ -87,10 +87,10 @@ def chain(work: Callable[[int, Callable[[int], slice]], None], count: int, threa
     if count == 1:
         length = 0
 
-        def alone(found: int) -> slice:
+        def alone(count: int) -> slice:
             nonlocal length
-            length = found
-            return slice(0, found)
+            length = count
+            return slice(0, count)
 
         work(0, alone)
         return length

@@ -171,9 +171,9 @@ class _Engine:
         if is_dask_executor(self.pool):
             return max(1, int(sum(_client(self.pool).nthreads().values())))
         for name in ("_max_workers", "num_workers"):
-            found = getattr(self.pool, name, None)
-            if isinstance(found, int) and found > 0:
-                return found
+            workers = getattr(self.pool, name, None)
+            if isinstance(workers, int) and workers > 0:
+                return workers
         return UNKNOWN
 
     def mend(self) -> None:
@@ -227,7 +227,7 @@ def _result(engine: _Engine, waiting: deque[tuple[Any, Future[Any]]]) -> Any:
     for _ in range(ATTEMPTS):
         future = waiting[0][1]
         try:
-            found = future.result()
+            answer = future.result()
         except (BrokenExecutor, CancelledError) as error:
             broken = isinstance(error, BrokenExecutor)
             if broken:
@@ -242,7 +242,7 @@ def _result(engine: _Engine, waiting: deque[tuple[Any, Future[Any]]]) -> Any:
                 raise
             break
         waiting.popleft()
-        return found
+        return answer
     raise RuntimeError(
         "the workers died at one task, time after time; give them more memory (at most about 512 "
         "MB are needed for each), or look into their logs"

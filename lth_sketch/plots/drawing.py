@@ -341,13 +341,13 @@ def _sizes(product: Product, s: npt.ArrayLike | None) -> Integers:
 
 def _as_many(p: Floats, whole: Integers) -> Integers:
     """Return the draws with replacement that keep so many features on average, or a few more."""
-    found = []
+    sizes = []
     for size in whole:
         s = int(size)
         while float(distinct(p, s)) < size and s < 64 * len(p):
             s = max(s + 1, int(s * 1.1))
-        found.append(s)
-    return np.unique(np.array(found, dtype=np.int64))
+        sizes.append(s)
+    return np.unique(np.array(sizes, dtype=np.int64))
 
 
 def _axes(axes: Axes | None) -> Axes:

@@ -40,7 +40,7 @@ def error_table(
     rng: np.random.Generator,
 ) -> Table:
     """Return S2 and the measured quantiles of each draw."""
-    found: Table = []
+    table: Table = []
     for draw, p in draws.items():
         errors = montecarlo.squared_errors(product, p, s, trials=trials, rng=rng)
         values = {name: np.quantile(errors, q, axis=1) for name, q in QUANTILES.items()}
@@ -49,8 +49,8 @@ def error_table(
         for quantity, squares in values.items():
             value = np.sqrt(squares / product.norm2)
             measured = trials if quantity in QUANTILES else 0
-            found += _rows(draw, quantity, kept, s, measured, value)
-    return found
+            table += _rows(draw, quantity, kept, s, measured, value)
+    return table
 
 
 def top_table(product: Product) -> Table:
@@ -76,10 +76,10 @@ def sharpness_table(
         "B9": bounds.moment(product, p, s, delta),
     }
     kept = moments.distinct(p, s) / product.d
-    found: Table = []
+    table: Table = []
     for name, value in values.items():
-        found += _rows(draw, name, kept, s, 0, value / product.norm2**0.5)
-    return found
+        table += _rows(draw, name, kept, s, 0, value / product.norm2**0.5)
+    return table
 
 
 def _rows(

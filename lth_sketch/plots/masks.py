@@ -57,21 +57,21 @@ def mask_table(
     `repeated` are the sizes of draws with replacement, `whole` those of all other designs.
     """
     live = int(np.count_nonzero(p))
-    found: Table = []
+    table: Table = []
     for design, (_, moment) in MASKS.items():
         s = repeated if design in REPEATING else whole
         kept = np.array([_kept(p, int(size), design) for size in s])
         exact = moment(product, p, s)
-        found += mask_rows("mask", design, "exact", kept / live, s, 0, exact / product.norm2)
+        table += mask_rows("mask", design, "exact", kept / live, s, 0, exact / product.norm2)
         at = np.unique(np.linspace(0, len(s) - 1, measured).astype(int))
         count = 1 if design == "top" else trials
         mean = montecarlo.squared_errors(
             product, p, s[at], trials=count, design=design, rng=rng
         ).mean(axis=1)
-        found += mask_rows(
+        table += mask_rows(
             "mask", design, "measured", kept[at] / live, s[at], count, mean / product.norm2
         )
-    return found
+    return table
 
 
 def _kept(p: npt.ArrayLike, s: int, design: str) -> float:

@@ -41,10 +41,10 @@ def select(table: Table, **where: str) -> dict[str, npt.NDArray[Any]]:
     >>> select([{"draw": "top", "s": 1}, {"draw": "uniform", "s": 2}], draw="uniform")["s"]
     array([2])
     """
-    found = [row for row in table if all(row[name] == value for name, value in where.items())]
-    if not found:
+    rows = [row for row in table if all(row[name] == value for name, value in where.items())]
+    if not rows:
         raise LookupError(f"no row has {where}")
-    return {name: np.array([row[name] for row in found]) for name in found[0]}
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def distinct(table: Table, column: str) -> list[Any]:

@@ -142,8 +142,8 @@ def snip(X: npt.ArrayLike, y: npt.ArrayLike, weights: Weights) -> list[Floats]:
     with np.errstate(over="ignore", invalid="ignore"):
         inputs = _forward(_data(X, network), network)
         errors = _backward(inputs[-1] - _targets(y, inputs[-1]), network)
-        found = [np.abs(W * (Z.T @ E)) for W, Z, E in zip(network, inputs, errors, strict=False)]
-    return _finite(found)
+        scores = [np.abs(W * (Z.T @ E)) for W, Z, E in zip(network, inputs, errors, strict=False)]
+    return _finite(scores)
 
 
 def grasp(X: npt.ArrayLike, y: npt.ArrayLike, weights: Weights) -> list[Floats]:
@@ -193,12 +193,12 @@ def grasp(X: npt.ArrayLike, y: npt.ArrayLike, weights: Weights) -> list[Floats]:
         for Z, W, V in zip(inputs, network, direction, strict=False):
             moved.append(moved[-1] @ W + Z @ V)
         turned = moved[-1]
-        found = []
+        scores = []
         for layer in reversed(range(len(network))):
             curvature = moved[layer].T @ errors[layer] + inputs[layer].T @ turned
-            found.append(network[layer] * curvature)
+            scores.append(network[layer] * curvature)
             turned = turned @ network[layer].T + errors[layer] @ direction[layer].T
-    return _finite(found[::-1])
+    return _finite(scores[::-1])
 
 
 def sketch(X: npt.ArrayLike, weights: Weights) -> list[Floats]:
@@ -235,11 +235,11 @@ def sketch(X: npt.ArrayLike, weights: Weights) -> list[Floats]:
         behind = [np.eye(network[-1].shape[1])]
         for W in network[:0:-1]:
             behind.append(W @ behind[-1])
-        found = [
+        scores = [
             np.abs(W) * np.outer(_lengths(Z, 0), _lengths(D, 1))
             for W, Z, D in zip(network, inputs, behind[::-1], strict=False)
         ]
-    return _finite(found)
+    return _finite(scores)
 
 
 def random(weights: Weights, rng: np.random.Generator | int | None = None) -> list[Floats]:
@@ -337,12 +337,12 @@ def _logsumexp(terms: Floats, axis: int) -> Floats:
     return np.asarray(scipy.special.logsumexp(terms, axis=axis))
 
 
-def _finite(found: list[Floats]) -> list[Floats]:
-    for index, layer in enumerate(found):
+def _finite(scores: list[Floats]) -> list[Floats]:
+    for index, layer in enumerate(scores):
         if not np.isfinite(layer).all():
             raise ValueError(
                 f"weights give scores of layer {index} that leave float64: the network's outputs "
                 "or their derivatives are too large; scale the layers down (each by its largest "
                 "singular value, say), or use log_synflow or magnitude"
             )
-    return found
+    return scores

@@ -63,11 +63,11 @@ def nonnegative(scores: Layers, how: str) -> Layers:
     validation.choice("how", how, ("absolute", "shift"))
     given = split(scores)
     if how == "absolute":
-        found = [np.abs(layer) for layer in given.layers]
+        shifted = [np.abs(layer) for layer in given.layers]
     else:
         least = min(layer.min() for layer in given.layers)
-        found = [layer - least for layer in given.layers]
-    result: Layers = given.join(found)
+        shifted = [layer - least for layer in given.layers]
+    result: Layers = given.join(shifted)
     return result
 
 
@@ -110,8 +110,8 @@ def shuffle(masks: Layers, rng: np.random.Generator | int | None = None) -> Laye
     generator = validation.generator(rng)
     given = split(masks, name="masks")
     # Flat, because permuting an array of two axes would permute its rows alone.
-    found = [generator.permutation(x.ravel()).reshape(x.shape) for x in given.layers]
-    result: Layers = given.join(found)
+    shuffled = [generator.permutation(x.ravel()).reshape(x.shape) for x in given.layers]
+    result: Layers = given.join(shuffled)
     return result
 
 

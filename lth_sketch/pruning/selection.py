@@ -384,7 +384,7 @@ def shares(kept: int, sizes: Integers, floor: int) -> Integers:
         if not below.any():
             break
         lifted |= below
-    found, remainders = np.divmod(budget * sizes, room)
-    found[lifted], remainders[lifted] = floor, -1
-    found[np.argsort(-remainders, kind="stable")[: kept - int(found.sum())]] += 1
-    return found
+    counts, remainders = np.divmod(budget * sizes, room)
+    counts[lifted], remainders[lifted] = floor, -1
+    counts[np.argsort(-remainders, kind="stable")[: kept - int(counts.sum())]] += 1
+    return counts

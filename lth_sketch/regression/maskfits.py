@@ -68,8 +68,8 @@ def fit(
             fitted = normal.fit(block, L, parallel) if normal else [None] * len(block)
             w = np.stack(
                 [
-                    _by_spectrum(data, mask, penalty) if found is None else found
-                    for mask, found in zip(block, fitted, strict=True)
+                    _by_spectrum(data, mask, penalty) if solved is None else solved
+                    for mask, solved in zip(block, fitted, strict=True)
                 ]
             )
             train[rows] = data.loss(w)
@@ -83,11 +83,11 @@ def fit(
 def _by_spectrum(data: Factor, mask: Mask, penalty: float) -> Floats:
     """Return effective weights (r, d): ridge from zero, or the minimum-norm least squares."""
     features, m = mask
-    found = decomposition(data.R[:, features] * m, data.n_samples)
+    parts = decomposition(data.R[:, features] * m, data.n_samples)
     with np.errstate(over="ignore"):
-        shares = 1.0 / (1.0 + np.square(np.sqrt(penalty) / found.sigma))
+        shares = 1.0 / (1.0 + np.square(np.sqrt(penalty) / parts.sigma))
     rows = np.zeros((data.C.shape[1], data.R.shape[1]))
-    rows[:, features] = (data.C.T @ found.U * shares) @ found.steps.T * m
+    rows[:, features] = (data.C.T @ parts.U * shares) @ parts.steps.T * m
     return rows
 
 

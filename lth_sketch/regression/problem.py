@@ -100,7 +100,7 @@ class Problem:
     def _repr_html_(self) -> str:
         d, r = self._w0.shape
         values = self._spectrum[1]
-        found = {
+        facts = {
             "samples": f"{self._factor.n_samples:,}",
             "features": f"{d:,}" + (f": {', '.join(self.names[:NAMED])}" if self.names else ""),
             "outputs": f"{r:,}",
@@ -109,7 +109,7 @@ class Problem:
         }
         words = "singular values, the largest first"
         drawing = display.falling(values, words) if len(values) else ""
-        return display.facts("Problem", found, drawing)
+        return display.facts("Problem", facts, drawing)
 
     @property
     def names(self) -> tuple[str, ...] | None:
@@ -209,8 +209,8 @@ class Problem:
 
     def path(self, order: npt.ArrayLike) -> Floats:
         """Return the least-squares loss of every prefix of `order`; see the function `path`."""
-        found = nested.from_factor(self._factor, permutation(order, len(self._w0)))
-        return found.reshape(-1, *self._outputs)
+        losses = nested.from_factor(self._factor, permutation(order, len(self._w0)))
+        return losses.reshape(-1, *self._outputs)
 
     def fit_masks(
         self,
@@ -263,11 +263,11 @@ class Problem:
                 f"mask must keep the entries of X diag(mask) below {LARGEST:g}, for their squares "
                 f"to stay in range; got {np.abs(A).max():.3g}; rescale the mask"
             )
-        found = self._spectrum if mask is None else decomposition(A, self._factor.n_samples)
+        parts = self._spectrum if mask is None else decomposition(A, self._factor.n_samples)
         residual = self._factor.C - A @ start
         with np.errstate(over="ignore"):
-            shares = filters(found.sigma)
-        step = found.steps @ (shares[..., None] * (found.U.T @ residual))
+            shares = filters(parts.sigma)
+        step = parts.steps @ (shares[..., None] * (parts.U.T @ residual))
         w = np.zeros((*step.shape[:-2], d, r), dtype=self._dtype)
         w[..., features, :] = m[:, None] * (start + step)
         return w.reshape(*step.shape[:-2], d, *self._outputs)

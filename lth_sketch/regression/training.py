@@ -215,10 +215,10 @@ def path(X: Any, y: npt.ArrayLike, order: npt.ArrayLike) -> Floats:
     X, targets, outputs = data(X, y)
     n, d = X.shape
     features = permutation(order, d)
-    found = nested.from_gram(X, targets, features) if n >= 2 * d else None
-    if found is None:
-        found = nested.from_factor(factor(X, targets), features)
-    return found.reshape(d, *outputs)
+    losses = nested.from_gram(X, targets, features) if n >= 2 * d else None
+    if losses is None:
+        losses = nested.from_factor(factor(X, targets), features)
+    return losses.reshape(d, *outputs)
 
 
 def fit_masks(

@@ -192,8 +192,8 @@ def masks(
 
     Examples
     --------
-    >>> found = masks([1.0, 1.0, 2.0], 2, 5, design="systematic", binary=True, rng=0)
-    >>> found.shape, found.sum(axis=1)
+    >>> rows = masks([1.0, 1.0, 2.0], 2, 5, design="systematic", binary=True, rng=0)
+    >>> rows.shape, rows.sum(axis=1)
     ((5, 3), array([2., 2., 2., 2., 2.]))
     """
     size = validation.count("size", size)

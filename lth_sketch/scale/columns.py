@@ -55,8 +55,8 @@ def norms(X: Any, *, executor: Executor | None = None, n_jobs: int | None = None
     >>> norms(np.array([[3.0, 0.0], [4.0, 1.0]]))
     array([5., 1.])
     """
-    found = reduced(X, None, chunk, merged, executor=executor, n_jobs=n_jobs)
-    return np.asarray(np.ldexp(np.sqrt(found.sums), found.exponents))
+    total = reduced(X, None, chunk, merged, executor=executor, n_jobs=n_jobs)
+    return np.asarray(np.ldexp(np.sqrt(total.sums), total.exponents))
 
 
 def chunk(X: Any, y: None = None) -> Node:
@@ -113,10 +113,10 @@ def _squares(block: Any) -> Floats:
 
 def merged(*nodes: Node) -> Node:
     """Merge nodes that follow one another; the first fault by position is kept."""
-    found = nodes[0]
+    joined = nodes[0]
     for node in nodes[1:]:
-        found = _merged(found, node)
-    return found
+        joined = _merged(joined, node)
+    return joined
 
 
 def _merged(left: Node, right: Node) -> Node:

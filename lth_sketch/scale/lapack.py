@@ -38,10 +38,10 @@ def fold(triangle: Floats, block: Floats, *, upper: bool = False) -> None:
     if pointer is None:
         import scipy.linalg.lapack
 
-        found = scipy.linalg.lapack.dtpqrt(
+        outputs = scipy.linalg.lapack.dtpqrt(
             m if upper else 0, panel, triangle, block, overwrite_a=True, overwrite_b=True
         )
-        triangle[:] = found[0]
+        triangle[:] = outputs[0]
         return
     factors, work = np.empty(panel * w), np.empty(panel * w)
     sizes = [ctypes.c_int(n) for n in (m, w, m if upper else 0, panel)]
@@ -81,8 +81,8 @@ def _pointer() -> Callable[..., None] | None:
     if signature.count(b"int *") != 8:
         return None
     kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 12)
-    found: Callable[..., None] = kind(address_of(capsule, signature))
-    return found
+    function: Callable[..., None] = kind(address_of(capsule, signature))
+    return function
 
 
 # --- one thread of BLAS in each leaf ----------------------------------------------------------

@@ -65,10 +65,10 @@ def cut(X: Any, y: Any, width: int) -> Iterator[Part]:
 
 def _mapped(X: Any) -> Any:
     """Return what takes rows of X: descriptions of them if X is a map of a file, else views."""
-    found = getattr(X, "_mmap", None)
+    mapping = getattr(X, "_mmap", None)
     if (
         not isinstance(X, np.memmap)
-        or found is None
+        or mapping is None
         or X.filename is None
         or X.mode == "c"
         or not X.flags.c_contiguous
@@ -76,7 +76,7 @@ def _mapped(X: Any) -> Any:
         return lambda rows: X[rows]
     if X.mode != "r":
         X.flush()
-    first = np.frombuffer(found, np.uint8).ctypes.data
+    first = np.frombuffer(mapping, np.uint8).ctypes.data
     start = X.offset - X.offset % mmap.ALLOCATIONGRANULARITY + (X.ctypes.data - first)
     row = X.strides[0]
 
@@ -134,14 +134,14 @@ def opened(part: Part) -> Part:
 def _joined(block: Any) -> Any:
     if not isinstance(block, list | tuple):
         return block
-    found = list(block)
-    if found and isinstance(found[0], list | tuple):
-        found = list(found[0])
-    if len(found) == 1:
-        return found[0]
-    if all(scipy.sparse.issparse(b) for b in found):
-        return scipy.sparse.hstack(found, format="csr")
-    return np.concatenate([dense(b) for b in found], axis=-1)
+    parts = list(block)
+    if parts and isinstance(parts[0], list | tuple):
+        parts = list(parts[0])
+    if len(parts) == 1:
+        return parts[0]
+    if all(scipy.sparse.issparse(b) for b in parts):
+        return scipy.sparse.hstack(parts, format="csr")
+    return np.concatenate([dense(b) for b in parts], axis=-1)
 
 
 def shapes(part: Part) -> Fault | None:
@@ -174,12 +174,12 @@ def widened(part: Part, rows: slice, out: Floats) -> None:
 
 def fault(part: Part) -> Fault | None:
     """Return the first row that is not finite, if any."""
-    found = [
+    faults = [
         _not_finite(name, block)
         for name, block in (("X", part.X), ("y", part.y))
         if block is not None
     ]
-    return min((f for f in found if f is not None), key=lambda f: f.row, default=None)
+    return min((f for f in faults if f is not None), key=lambda f: f.row, default=None)
 
 
 def _not_finite(name: str, block: Any) -> Fault | None:

@@ -48,15 +48,15 @@ def reduced(
     threads = validation.workers(n_jobs)
     if conversion.is_dask(X) or conversion.is_dask(y):
         X, y = _chunked(X, y)
-        found: Node | None = trees.computed(X, y, leaf, merge, executor)
+        root: Node | None = trees.computed(X, y, leaf, merge, executor)
     else:
         nodes = spread(_leaf, _parts(X, y), executor, common=leaf, threads=threads)
-        found = trees.gathered(nodes, merge)
-    if found is not None and found.fault is not None:
-        raise found.fault.error()
-    if found is None or found.n == 0:
+        root = trees.gathered(nodes, merge)
+    if root is not None and root.fault is not None:
+        raise root.fault.error()
+    if root is None or root.n == 0:
         raise ValueError("X must not be empty; got no rows")
-    return found
+    return root
 
 
 def _leaf(leaf: Callable[[Any, Any], Node], part: Part) -> Node:

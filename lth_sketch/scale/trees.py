@@ -30,9 +30,9 @@ def gathered(nodes: Iterable[Node], merge: Callable[..., Node]) -> Node | None:
             levels[level] = []
             level += 1
     last: list[Node] = []
-    for found in levels:
+    for waiting in levels:
         # What is left of a level follows what came before, which is higher up.
-        last = [*found, *last]
+        last = [*waiting, *last]
         if len(last) > 1:
             last = [merge(*last)]
     return last[0] if last else None
@@ -46,7 +46,7 @@ def computed(
     import dask.array
 
     arguments = [X, "ij"] if y is None else [X, "ij", y, "i" if y.ndim == 1 else "ir"]
-    found = dask.array.blockwise(
+    tree = dask.array.blockwise(
         leaf,
         "i",
         *arguments,
@@ -55,7 +55,7 @@ def computed(
         align_arrays=False,
         concatenate=False,
     )
-    nodes = list(found.to_delayed().ravel())
+    nodes = list(tree.to_delayed().ravel())
     merged = dask.delayed(merge, pure=False)
     while len(nodes) > 1:
         groups = [nodes[i : i + TOGETHER] for i in range(0, len(nodes), TOGETHER)]

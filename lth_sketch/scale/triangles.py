@@ -100,21 +100,21 @@ def rows(
     >>> bool(np.allclose(data.X.T @ data.X, X.T @ X))
     True
     """
-    found = reduced(X, y, chunk, merged, executor=executor, n_jobs=n_jobs)
-    d = found.rows.shape[1] - prod(found.outputs or ()) * (found.outputs is not None)
+    root = reduced(X, y, chunk, merged, executor=executor, n_jobs=n_jobs)
+    d = root.rows.shape[1] - prod(root.outputs or ()) * (root.outputs is not None)
     targets = None
-    if found.outputs is not None:
-        targets = np.ascontiguousarray(found.rows[:, d:]).reshape(-1, *found.outputs)
-    return Rows(np.ascontiguousarray(found.rows[:, :d]), targets, found.n)
+    if root.outputs is not None:
+        targets = np.ascontiguousarray(root.rows[:, d:]).reshape(-1, *root.outputs)
+    return Rows(np.ascontiguousarray(root.rows[:, :d]), targets, root.n)
 
 
 def chunk(X: Any, y: Any = None) -> Node:
     """Reduce one part of the rows; what is wrong with them is told, not raised."""
     part = parts.opened(Part(X, y))
     outputs = None if part.y is None else tuple(part.y.shape[1:])
-    found = parts.shapes(part)
-    if found is not None:
-        return Node(np.empty((0, 0)), 0, outputs, found)
+    shape = parts.shapes(part)
+    if shape is not None:
+        return Node(np.empty((0, 0)), 0, outputs, shape)
     n, d = part.X.shape
     width = d + (0 if outputs is None else prod(outputs))
     if n <= width:
@@ -143,11 +143,11 @@ def chunk(X: Any, y: Any = None) -> Node:
 
 def merged(*nodes: Node) -> Node:
     """Merge nodes that follow one another; the first fault by position is kept."""
-    found = nodes[0]
+    joined = nodes[0]
     with one_thread():
         for node in nodes[1:]:
-            found = _merged(found, node)
-    return found
+            joined = _merged(joined, node)
+    return joined
 
 
 def _merged(left: Node, right: Node) -> Node:

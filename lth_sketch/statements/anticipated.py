@@ -56,10 +56,10 @@ def _terms(X: Floats, weights: Floats) -> Floats:
 def _ratio(over: Floats, under: Floats, risk: float) -> Interval:
     """Return an interval for the ratio of two means."""
     top, bottom = (intervals.mean(x, risk / 2, kurtosis=GAUSSIAN_KURTOSIS) for x in (over, under))
-    found = Interval(
+    interval = Interval(
         top.measured / bottom.measured, top.low / bottom.high, top.high / max(bottom.low, 0.0)
     )
-    return resting_on(found, top, bottom)
+    return resting_on(interval, top, bottom)
 
 
 def _price_of_labels(case: Case, risk: float) -> Interval:
@@ -86,8 +86,8 @@ def _probe_failures(case: Case, risk: float) -> Interval:
     rng = case.rng(24)
     failed = 0
     for _ in range(REPEATED):
-        found = montecarlo.probe(X, w, mask=mask, probes=VECTORS, delta=RISK, rng=rng)
-        failed += found.limit < truth
+        probe = montecarlo.probe(X, w, mask=mask, probes=VECTORS, delta=RISK, rng=rng)
+        failed += probe.limit < truth
     return intervals.rate(failed, REPEATED, risk)
 
 

@@ -119,11 +119,11 @@ class Case:
         Where the variance of the law is known it rests on no condition; otherwise it is
         `intervals.Estimated`. What rounding may have moved is in it.
         """
-        found = self.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
+        errors = self.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
         variance = self.variance(p, design=design, s=s, product=product)
-        result = intervals.mean(found, risk, variance=variance)
+        result = intervals.mean(errors, risk, variance=variance)
         shift = self.rounding(p, design=design, s=s, product=product, purpose=purpose)
-        slack = shift * (2.0 * float(np.sqrt(found.mean())) + shift)
+        slack = shift * (2.0 * float(np.sqrt(errors.mean())) + shift)
         return result.widened(slack)
 
     def variance(
@@ -164,7 +164,7 @@ class Case:
         s = self.s if s is None else s
         key = (design, s, p.tobytes(), purpose)
         if key not in self._shifts:
-            found = montecarlo.rounding(
+            shift = montecarlo.rounding(
                 self.product if product is None else product,
                 p,
                 s,
@@ -172,7 +172,7 @@ class Case:
                 design=design,
                 rng=self.rng(purpose),
             )
-            self._shifts[key] = float(found)
+            self._shifts[key] = float(shift)
         return self._shifts[key]
 
     @cached_property

@@ -18,8 +18,8 @@ def _price(case: Case) -> float:
 
 def _measured_price(case: Case, risk: float) -> Interval:
     product = case.product
-    found = case.mean(risk)
-    return found.map(case.s / product.total**2, product.norm2 / product.total**2)
+    interval = case.mean(risk)
+    return interval.map(case.s / product.total**2, product.norm2 / product.total**2)
 
 
 def _price_limit(case: Case) -> float:

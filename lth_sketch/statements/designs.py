@@ -44,7 +44,7 @@ def _triangle(case: Case) -> Product:
 def _entries_mean(case: Case, risk: float) -> Interval:
     """Draw the entries of both factors as `sketches.multiply` does, all masks at once."""
     product, rng = _triangle(case), case.rng(6)
-    AB, found = product.value, []
+    AB, errors = product.value, []
     for _ in range(MASKS // ROWS):
         kept = []
         for M, size in ((product.A, case.s * product.q), (product.B, case.s)):
@@ -55,15 +55,15 @@ def _entries_mean(case: Case, risk: float) -> Interval:
             ).toarray()
             kept.append(masks.reshape(ROWS, *M.shape) * M)
         gaps = np.einsum("tji,ti->tj", *kept) - AB
-        found.append(np.square(gaps).sum(axis=1))
-    return simulated_mean(case, np.concatenate(found), risk)
+        errors.append(np.square(gaps).sum(axis=1))
+    return simulated_mean(case, np.concatenate(errors), risk)
 
 
 def _sketched_mean(case: Case, risk: float, signs: int, corrected: bool) -> Interval:
     """Measure the error of many sketches at once: of sparse signs, or of Gaussian entries (0)."""
     product, rng, s = _triangle(case), case.rng(6), case.s
     A, B = product.A, product.B
-    found = []
+    errors = []
     for _ in range(MASKS // ROWS):
         shape = (ROWS, product.d, s)
         if signs:
@@ -78,8 +78,8 @@ def _sketched_mean(case: Case, risk: float, signs: int, corrected: bool) -> Inte
             left *= (np.linalg.norm(A, axis=1) / np.linalg.norm(left, axis=2))[:, :, None]
             right *= (np.linalg.norm(B) / np.linalg.norm(right, axis=1))[:, None]
         gaps = np.einsum("tjs,ts->tj", left, right) - product.value
-        found.append(np.square(gaps).sum(axis=1))
-    return simulated_mean(case, np.concatenate(found), risk)
+        errors.append(np.square(gaps).sum(axis=1))
+    return simulated_mean(case, np.concatenate(errors), risk)
 
 
 def _signs_mean(case: Case, risk: float) -> Interval:

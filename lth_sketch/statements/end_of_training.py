@@ -57,8 +57,8 @@ def _moments_over_starts(case: Case, alpha: float) -> Floats:
 
 
 def _far_above_the_median(case: Case, alpha: float, risk: float) -> Interval:
-    found = _moments_over_starts(case, alpha)
-    return intervals.rate(int((found > FAR * np.median(found)).sum()), STARTS, risk)
+    moments = _moments_over_starts(case, alpha)
+    return intervals.rate(int((moments > FAR * np.median(moments)).sum()), STARTS, risk)
 
 
 def _retraining(case: Case) -> tuple[float, float]:
@@ -102,8 +102,8 @@ def _refitted(case: Case) -> float:
 
 def _along_the_path(case: Case, risk: float) -> Interval:
     X, y = _dependent(case)
-    found = float(np.sum(regression.path(X, y, np.arange(X.shape[1]))))
-    return intervals.exact(found, QUADRATURE * found)
+    total = float(np.sum(regression.path(X, y, np.arange(X.shape[1]))))
+    return intervals.exact(total, QUADRATURE * total)
 
 
 # The draw of one feature is certain, whatever the weights.

@@ -34,10 +34,10 @@ class _Imagined(Case):
         product: Product | None = None,
         purpose: int = 1,
     ) -> Floats:
-        found = self.made.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
+        errors = self.made.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
         size = self.trials_of(self.s if s is None else s)
         self.drawn.append(size)
-        return np.asarray(self.rng(100).choice(found, size))
+        return np.asarray(self.rng(100).choice(errors, size))
 
     def rounding(
         self,
@@ -91,8 +91,8 @@ def trials_needed(
             made=case,
             drawn=sizes,
         )
-        found = statement.measure(imagined, risk)
-        return judge(statement, value, found, trivial, accuracy) != "inconclusive"
+        interval = statement.measure(imagined, risk)
+        return judge(statement, value, interval, trivial, accuracy) != "inconclusive"
 
     sizes: list[int] = []
     low = high = case.trials

@@ -36,9 +36,9 @@ def _rounded(case: Case, value: float) -> Interval:
 
 def _factor_error(case: Case, risk: float) -> Interval:
     product, gaps = case.product, _mask(case) - 1.0
-    found = float(np.linalg.norm(product.unit_factor.T @ gaps * product.total))
+    error = float(np.linalg.norm(product.unit_factor.T @ gaps * product.total))
     shift = product.unit_error * float(product.term_norms @ np.abs(gaps))
-    return _rounded(case, found).widened(shift)
+    return _rounded(case, error).widened(shift)
 
 
 def _sketched_product(case: Case, risk: float) -> Interval:
@@ -77,10 +77,10 @@ def simulated_mean(case: Case, squares: Floats, risk: float) -> Interval:
 
     Of a sketch that is exact nothing but rounding is measured.
     """
-    found = intervals.mean(squares, risk, kurtosis=KURTOSIS)
+    interval = intervals.mean(squares, risk, kurtosis=KURTOSIS)
     A, B = case.product.A, case.product.B
     shift = ROUNDING * float(np.linalg.norm(A) * np.linalg.norm(B))
-    return found.widened(shift * (2.0 * max(found.high, 0.0) ** 0.5 + shift))
+    return interval.widened(shift * (2.0 * max(interval.high, 0.0) ** 0.5 + shift))
 
 
 def dense_mean(method: str) -> Measure:
@@ -90,11 +90,11 @@ def dense_mean(method: str) -> Measure:
         # A triangular factor has the same norms and inner products in fewer rows.
         A, B = np.linalg.qr(case.product.A, mode="r"), case.product.B
         rng, exact = case.rng(3), A @ B
-        found = np.empty(SKETCHES)
+        errors = np.empty(SKETCHES)
         for i in range(SKETCHES):
             gap = sketches.multiply(A, B, case.s, method=method, rng=rng) - exact
-            found[i] = gap @ gap
-        return simulated_mean(case, found, risk)
+            errors[i] = gap @ gap
+        return simulated_mean(case, errors, risk)
 
     return measure
 

@@ -89,7 +89,7 @@ class Statement:
             raise ValueError(f"products of {self.label} must name at least one product; got ()")
 
     def _repr_html_(self) -> str:
-        found = {
+        facts = {
             "claim": self.claim,
             "status": self.status,
             "on the products": ", ".join(self.products),
@@ -97,14 +97,14 @@ class Statement:
             "design": self.design or "",
             "shown by": self.figure or "",
         }
-        shown = {name: text for name, text in found.items() if text}
+        shown = {name: text for name, text in facts.items() if text}
         return display.facts(f"Statement {self.label}", shown)
 
 
 def judge(
     statement: Statement,
     value: float,
-    found: Interval,
+    interval: Interval,
     trivial: float = math.inf,
     accuracy: float = IDENTITY_WIDTH,
 ) -> str:
@@ -116,7 +116,7 @@ def judge(
         Its status decides the rule.
     value : float
         Exact value, bound, approximation, or the number of no effect.
-    found : Interval
+    interval : Interval
         What was measured.
     trivial : float
         A bound above it is vacuous.
@@ -128,24 +128,24 @@ def judge(
     -------
     {"certified", "refuted", "inconclusive", "vacuous"}
     """
-    if math.isnan(value) or any(math.isnan(end) for end in found):
+    if math.isnan(value) or any(math.isnan(end) for end in interval):
         return "inconclusive"
     if statement.status == "identity":
-        if not found.low <= value <= found.high:
+        if not interval.low <= value <= interval.high:
             return "refuted"
-        reach = max(found.high - found.measured, found.measured - found.low)
+        reach = max(interval.high - interval.measured, interval.measured - interval.low)
         return "certified" if reach <= accuracy * abs(value) else "inconclusive"
     if statement.status == "bound":
-        if found.low > value:
+        if interval.low > value:
             return "refuted"
         if value > trivial:
             return "vacuous"
-        return "certified" if found.high <= value else "inconclusive"
+        return "certified" if interval.high <= value else "inconclusive"
     if statement.status == "approximation":
         low, high = value * (1 - APPROXIMATION_WIDTH), value * (1 + APPROXIMATION_WIDTH)
-        if found.high < low or found.low > high:
+        if interval.high < low or interval.low > high:
             return "refuted"
-        return "certified" if low <= found.low and found.high <= high else "inconclusive"
-    if found.high < value:
+        return "certified" if low <= interval.low and interval.high <= high else "inconclusive"
+    if interval.high < value:
         return "refuted"
-    return "certified" if found.low > value else "inconclusive"
+    return "certified" if interval.low > value else "inconclusive"

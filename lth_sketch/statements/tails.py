@@ -31,8 +31,8 @@ def empty_mask(case: Case) -> float:
 
 
 def _quantile(case: Case, risk: float) -> Interval:
-    found = intervals.quantile(np.sqrt(case.squared_errors(s=MANY)), case.delta, risk)
-    return found.widened(case.rounding(s=MANY))
+    interval = intervals.quantile(np.sqrt(case.squared_errors(s=MANY)), case.delta, risk)
+    return interval.widened(case.rounding(s=MANY))
 
 
 def _mean_of_many(case: Case, risk: float) -> Interval:
@@ -49,8 +49,8 @@ def _order(case: Case) -> int:
 
 
 def _moment(case: Case) -> float:
-    found = bounds.moment(case.product, case.p, MANY, case.delta, order=_order(case))
-    return float(found)
+    bound = bounds.moment(case.product, case.p, MANY, case.delta, order=_order(case))
+    return float(bound)
 
 
 def _markov(case: Case) -> float:
@@ -58,22 +58,22 @@ def _markov(case: Case) -> float:
 
 
 def _poisson_moment(case: Case) -> float:
-    found = bounds.moment(
+    bound = bounds.moment(
         case.product, case.p, case.s, case.delta, order=_order(case), design="poisson"
     )
-    return float(found)
+    return float(bound)
 
 
 def _systematic(case: Case) -> float:
     # The quantile for half the risk: where the law jumps, either side may be measured.
-    found = bounds.systematic(case.product, case.p, case.s, case.delta / 2)
-    return float(found) * (1.0 + ROUNDING)
+    bound = bounds.systematic(case.product, case.p, case.s, case.delta / 2)
+    return float(bound) * (1.0 + ROUNDING)
 
 
 def _design_quantile(design: str) -> Measure:
     def measure(case: Case, risk: float) -> Interval:
-        found = intervals.quantile(np.sqrt(case.squared_errors(design=design)), case.delta, risk)
-        return found.widened(case.rounding(design=design))
+        interval = intervals.quantile(np.sqrt(case.squared_errors(design=design)), case.delta, risk)
+        return interval.widened(case.rounding(design=design))
 
     return measure
 
@@ -128,8 +128,8 @@ def _spectral(case: Case) -> float:
 def _kernel_quantile(case: Case, risk: float) -> Interval:
     W, lam = _whitened(case)
     masks = sampling.masks(_leverage(case, lam), MANY, KERNELS, rng=case.rng(6)).toarray()
-    found = [np.linalg.norm((W * (mask - 1.0)) @ W.T, 2) for mask in masks]
-    return intervals.quantile(found, case.delta, risk)
+    norms = [np.linalg.norm((W * (mask - 1.0)) @ W.T, 2) for mask in masks]
+    return intervals.quantile(norms, case.delta, risk)
 
 
 def _bound(

@@ -145,12 +145,12 @@ def worst_case(bound: Claim, measure: Claim, budget: int = 500, *, max_s: int = 
     Examples
     --------
     >>> from lth_sketch import bounds, moments
-    >>> found = worst_case(
+    >>> worst = worst_case(
     ...     lambda product, p, s: bounds.frobenius(product, s, bounds.nearness(product, p)),
     ...     moments.multinomial,
     ...     budget=50,
     ... )
-    >>> 0.9 < found.ratio < 1 + 1e-9
+    >>> 0.9 < worst.ratio < 1 + 1e-9
     True
     """
     tried: list[Worst] = []
@@ -175,7 +175,7 @@ def worst_case(bound: Claim, measure: Claim, budget: int = 500, *, max_s: int = 
             target(min(ratio, 1e300))
 
     hunt()
-    return max(tried, key=lambda found: found.ratio)
+    return max(tried, key=lambda case: case.ratio)
 
 
 def _where(product: Product, p: npt.ArrayLike, s: int) -> str:
