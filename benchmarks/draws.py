@@ -51,7 +51,7 @@ def _calls(d: int) -> list[Row]:
             rng.choice(d, s, p=p)
             taken["ours"].append(middle - start)
             taken["numpy"].append(time.perf_counter() - middle)
-        ours, numpys = (float(np.median(found)) for found in taken.values())
+        ours, numpys = (float(np.median(times)) for times in taken.values())
         note = f"{ours * 1e6:.0f} microseconds a call"
         rows.append(Row(f"d = {d:.3g}, 10%", design, "Generator.choice", numpys / ours, note))
     return rows

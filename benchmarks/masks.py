@@ -46,10 +46,10 @@ def modules() -> list[Row]:
         return [Row("masks of a module", "networks.find", "30 s", np.nan, "needs PyTorch")]
     rows = []
     for design in DESIGNS:
-        found = measure(WEIGHTS, design)
-        note = f"{found['seconds']:.1f} s, peak +{found['bytes'] / 2**30:.2f} GiB above the weights"
+        cost = measure(WEIGHTS, design)
+        note = f"{cost['seconds']:.1f} s, peak +{cost['bytes'] / 2**30:.2f} GiB above the weights"
         task = f"module of {WEIGHTS:.3g} weights, {DENSITY:.0%}, magnitude"
-        rows.append(Row(task, design, "30 s", 30 / found["seconds"], note))
+        rows.append(Row(task, design, "30 s", 30 / cost["seconds"], note))
     return rows
 
 
@@ -58,8 +58,8 @@ def measure(weights: int, design: str) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.masks", str(weights), design]
     root = Path(__file__).parents[1]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    cost: dict[str, float] = json.loads(done.stdout)
+    return cost
 
 
 def _find(weights: int, design: str) -> None:
@@ -84,8 +84,8 @@ def _find(weights: int, design: str) -> None:
         seconds = time.perf_counter() - start
         kept = sum(layer.kept for layer in networks.kept(masks).values())
 
-    found = {"bytes": peak_bytes(call), "seconds": seconds, "kept": kept}
-    print(json.dumps(found))
+    cost = {"bytes": peak_bytes(call), "seconds": seconds, "kept": kept}
+    print(json.dumps(cost))
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ def loop(X: np.ndarray, w: np.ndarray, p: np.ndarray, trials: int) -> np.ndarray
     """Draw, mask, multiply, for each trial and each size, as a notebook would."""
     rng = np.random.default_rng(0)
     exact = X @ w
-    found = np.empty((len(SIZES), trials))
+    errors = np.empty((len(SIZES), trials))
     for k, s in enumerate(SIZES):
         for t in range(trials):
             picks = rng.choice(len(p), s, p=p)
             m = np.bincount(picks, minlength=len(p)) / (s * p)
-            found[k, t] = np.sum((X @ (m * w) - exact) ** 2)
-    return found
+            errors[k, t] = np.sum((X @ (m * w) - exact) ** 2)
+    return errors
 
 
 def run() -> list[Row]:
@@ -49,9 +49,9 @@ def run() -> list[Row]:
     loop(X, w, p, LOOP_TRIALS)
     rival = (time.perf_counter() - start) * TRIALS / LOOP_TRIALS
     memory = peak_bytes(ours)
-    found = ours()
+    errors = ours()
     exact = moments.multinomial(Product(X, w), p, SIZES)
-    off = abs(found.mean(axis=1) - exact) / (found.std(axis=1) / TRIALS**0.5)
+    off = abs(errors.mean(axis=1) - exact) / (errors.std(axis=1) / TRIALS**0.5)
     return [
         Row(
             f"{TRIALS} trials at {len(SIZES)} sizes, {name}",

@@ -111,17 +111,17 @@ def _method(task: Task, name: str) -> list[Row]:
 def _rows(task: Task, name: str, label: str, call: Callable[[], np.ndarray]) -> list[Row]:
     if name in SLOW:
         start = time.perf_counter()
-        found = call()
+        estimate = call()
         taken = time.perf_counter() - start
     else:
-        taken, found = seconds(call, repeats=3), call()
-    return [Row(task.name, label, "A @ B", task.dense / taken, _note(task, taken, found, name))]
+        taken, estimate = seconds(call, repeats=3), call()
+    return [Row(task.name, label, "A @ B", task.dense / taken, _note(task, taken, estimate, name))]
 
 
-def _note(task: Task, taken: float, found: np.ndarray, name: str) -> str:
+def _note(task: Task, taken: float, estimate: np.ndarray, name: str) -> str:
     """Tell the seconds and the error over the norm of AB, and what the moment says of it."""
     size = float(np.linalg.norm(task.product.value))
-    note = f"{taken:.2f} s, error {np.linalg.norm(found - task.product.value) / size:.3g}"
+    note = f"{taken:.2f} s, error {np.linalg.norm(estimate - task.product.value) / size:.3g}"
     expected = MOMENTS.get(name)
     if expected is not None:
         note += f" (exact mean {np.sqrt(expected(task.product, task.size)) / size:.3g})"

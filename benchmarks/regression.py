@@ -22,8 +22,8 @@ FRACTIONS, WEIGHTS = np.array([0, 1, 2, 3, 4]) / 4, np.array([7, 32, 12, 32, 7])
 def images() -> tuple[np.ndarray, np.ndarray, str]:
     """Fashion-MNIST where it lies at hand, otherwise noise of the same shape."""
     if "LTH_SKETCH_DATA" in os.environ:
-        found = datasets.load("fashion_mnist")
-        return found.X, np.eye(10)[found.y], "Fashion-MNIST"
+        data = datasets.load("fashion_mnist")
+        return data.X, np.eye(10)[data.y], "Fashion-MNIST"
     rng = np.random.default_rng(0)
     return rng.random((60_000, 784)), rng.normal(size=(60_000, 10)), "noise 60,000 x 784"
 
@@ -32,7 +32,7 @@ def prefixes(X: np.ndarray, y: np.ndarray, name: str) -> Row:
     """Every prefix of a random order, next to refits of scikit-learn with default settings."""
     d = X.shape[1]
     order = np.random.default_rng(1).permutation(d)
-    found = path(X, y, order)
+    losses = path(X, y, order)
     taken = seconds(lambda: path(X, y, order), repeats=3)
     rival, off = 0.0, 0.0
     for fraction, weight in zip(FRACTIONS, WEIGHTS, strict=True):
@@ -42,7 +42,7 @@ def prefixes(X: np.ndarray, y: np.ndarray, name: str) -> Row:
         rival += (time.perf_counter() - start) * weight * d
         part = X[:, order[:k]]
         exact = np.sum((y - part @ np.linalg.lstsq(part, y, rcond=None)[0]) ** 2, axis=0)
-        off = max(off, np.abs(found[k - 1] / exact - 1).max())
+        off = max(off, np.abs(losses[k - 1] / exact - 1).max())
     return Row(
         f"loss of all {d} prefixes, {name}",
         "regression.path",

@@ -33,11 +33,11 @@ LIMITS = {"top": 3.0, "poisson": 5.0, "systematic": 5.0, "priority": 5.5}
 
 def run(parts: Sequence[str] = PARTS) -> list[Row]:
     """Return a row for each pass over rows, and for each design over weights."""
-    found = []
+    rows = []
     for part in parts:
         with tempfile.TemporaryDirectory(prefix="lth_sketch.scale.") as folder:
-            found += {"rows": _rows, "weights": _weights}[part](Path(folder))
-    return found
+            rows += {"rows": _rows, "weights": _weights}[part](Path(folder))
+    return rows
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -58,18 +58,18 @@ def forgotten(*files: Path) -> None:
 
 def own_peak(call: Callable[[], object]) -> int:
     """Bytes by which the memory of this process rises, pages of mapped files left out."""
-    done, found = threading.Event(), [_own()]
+    done, sizes = threading.Event(), [_own()]
 
     def watch() -> None:
         while not done.wait(0.005):
-            found.append(_own())
+            sizes.append(_own())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     call()
     done.set()
     watcher.join()
-    return max(found) - found[0]
+    return max(sizes) - sizes[0]
 
 
 def _own() -> int:
@@ -130,7 +130,7 @@ def model(folder: Path, count: int, shards: int) -> Path:
 
 
 def _rows(folder: Path) -> list[Row]:
-    found = []
+    rows = []
     for d, limit in ((50, 5.0), (300, 12.0)):
         path, n, _ = rows_file(folder, d)
 
@@ -161,7 +161,7 @@ def _rows(folder: Path) -> list[Row]:
         task = f"{GIGABYTES:g} GB of rows, d = {d}"
         note = f"{sums.cpu:.2f} s for the sum, {sums.share:.0%} of it from the disk"
         bound = 2 * d * n * d / (_peak() * warm)
-        found += [
+        rows += [
             _row(task, "norms", "dask sum", norms.cpu / sums.cpu, 1.5, note),
             _row(task, "rows", "dask sum", triangle.cpu / sums.cpu, limit, f"peak +{peak:.0f} MB"),
             _row(
@@ -171,7 +171,7 @@ def _rows(folder: Path) -> list[Row]:
             _row(task, "rows", "factor in memory", again / plain, 1.2, f"{plain:.2f} s"),
         ]  # fmt: skip
         path.unlink()
-    return found
+    return rows
 
 
 def _peak() -> float:
@@ -190,7 +190,7 @@ def _weights(folder: Path) -> list[Row]:
                 while handle.readinto(buffer):
                     pass
 
-    found = []
+    rows = []
     small = folder / "small.safetensors"
     # Enough for the compiled loops that many weights take.
     size = 2**20
@@ -227,15 +227,15 @@ def _weights(folder: Path) -> list[Row]:
         )
         task = f"{total:.3g} bf16 weights in {SHARDS} files"
         source = f"{cold.share:.0%} from the disk"
-        found += [
+        rows += [
             _row(task, design, "seconds of one cold read", taken / cold.wall, limit, note),
             _row(
                 task, design, "CPU of one cold read", taken / cold.cpu, limit,
                 f"{cold.cpu:.2f} of {cold.wall:.2f} s, {source}",
             ),
         ]  # fmt: skip
-        print("\n".join(table(found[-2:]).splitlines()[-2:]), file=sys.stderr, flush=True)
-    return found
+        print("\n".join(table(rows[-2:]).splitlines()[-2:]), file=sys.stderr, flush=True)
+    return rows
 
 
 def main() -> None:

@@ -33,8 +33,8 @@ def simulated(
     factor = torch.from_numpy(product.unit_factor * product.total).to(device)
     given = torch.from_numpy(np.asarray(p, np.float64)).to(device)
     ends = torch.cumsum(given, 0)
-    found = np.empty((len(sizes), trials))
-    for row, s in zip(found, sizes.tolist(), strict=True):
+    squares = np.empty((len(sizes), trials))
+    for row, s in zip(squares, sizes.tolist(), strict=True):
         step = max(1, CHUNK // max(s, product.d))
         shares = torch.where(given > 0, 1.0 / (s * given), 0.0)
         for start in range(0, trials, step):
@@ -45,14 +45,14 @@ def simulated(
             gaps.scatter_add_(1, drawn, torch.ones_like(v))
             gaps = gaps * shares - 1.0
             row[start : start + count] = (gaps @ factor).square().sum(1).cpu().numpy()
-    return found
+    return squares
 
 
 def ratios(
     product: Product, draws: dict[str, Floats], trials: int, device: str | None
 ) -> list[dict[str, float]]:
     """Return one row for each draw, size and risk: bounds over the measured quantile."""
-    found = []
+    rows = []
     for number, p in enumerate(draws.values()):
         sizes = np.unique([max(1, round(share * product.d)) for share in SHARES])
         if device is None:
@@ -75,11 +75,11 @@ def ratios(
             )
             four = bounds.moment(product, p, sizes, delta, order=4)
             six = bounds.moment(product, p, sizes, delta)
-            found += [
+            rows += [
                 {"delta": delta, "before": b / q, "four": f / q, "six": x / q}
                 for b, f, x, q in zip(before, four, six, quantiles, strict=True)
             ]
-    return found
+    return rows
 
 
 def main(names: list[str], trials: int, device: str | None) -> None:

@@ -24,14 +24,14 @@ Designs = dict[str, dict[str, dict[str, Any]]]
 
 def _paired(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Designs]:
     """Return the rows of both designs by seed, for each condition that has both."""
-    found: dict[tuple[str, ...], Designs] = {}
+    pairs: dict[tuple[str, ...], Designs] = {}
     for row in rows:
         if row.get("concentration"):
             key = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in CELL)
-            found.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
+            pairs.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
     return {
         key: designs
-        for key, designs in found.items()
+        for key, designs in pairs.items()
         if designs.get("top", {}).keys() & designs.get("priority", {}).keys()
     }
 
@@ -60,15 +60,15 @@ def cells(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
 def correlations(rows: list[dict[str, Any]]) -> dict[str, tuple[float, float, int]]:
     """Return Spearman's correlation of each predictor with the gap, its p-value, and the cells."""
     table = cells(rows)
-    found = {}
+    correlations = {}
     for name in NAMES:
         pairs = [(cell[name], cell["gap"]) for cell in table if math.isfinite(cell[name])]
         if len(pairs) < 3:
             continue
         x, y = zip(*pairs, strict=True)
         value = stats.spearmanr(x, y)
-        found[name] = (float(value.statistic), float(value.pvalue), len(pairs))
-    return found
+        correlations[name] = (float(value.statistic), float(value.pvalue), len(pairs))
+    return correlations
 
 
 def agreement(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:

@@ -55,7 +55,7 @@ def known(module: nn.Module, masks: Mapping[str, Array], X: Any) -> dict[str, fl
     """
     matrices = {name: np.asarray(mask).reshape(len(mask), -1) for name, mask in masks.items()}
     units = {name: matrix.sum(1) for name, matrix in matrices.items()}
-    found = {
+    predictors = {
         "emptied": float(sum(not rows.any() for rows in units.values())),
         "least_kept": float(min(rows.mean() for rows in units.values())),
         "dead_units": float(np.mean(np.concatenate([rows == 0 for rows in units.values()]))),
@@ -70,7 +70,7 @@ def known(module: nn.Module, masks: Mapping[str, Array], X: Any) -> dict[str, fl
             coherence = min(coherence, value / terms)
             lost = float(product.squared_errors(np.asarray(masks[name])).sum())
             error = max(error, math.sqrt(lost / value))
-    return found | {
+    return predictors | {
         "log_paths": paths,
         "effective": effective,
         "coherence": coherence,

@@ -83,17 +83,17 @@ def images(name: str, n_train: int, n_test: int) -> Images:
     return Images(*(torch.as_tensor(a) for a in (X, y[:n_train], X_test, y_test[:n_test])))
 
 
-def masks(module: nn.Module, run: Run, found: Images) -> dict[str, Any]:
+def masks(module: nn.Module, run: Run, data: Images) -> dict[str, Any]:
     """Return the masks of a run. Mask and data of a score depend on its seed only."""
-    return scored(module, run, found)[0]
+    return scored(module, run, data)[0]
 
 
-def scored(module: nn.Module, run: Run, found: Images) -> tuple[dict[str, Any], dict[str, Any]]:
+def scored(module: nn.Module, run: Run, data: Images) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the masks of a run, and the scores of its first round."""
     rng = np.random.default_rng([run.seed, 1])
     size = JACOBIAN if run.score in ("layer", "sketch") else SCORED
     kind = {"none": "ones"}.get(run.data, run.data)
-    X, y = networks.source(found.X[:size], found.y[:size], kind, rng=rng)
+    X, y = networks.source(data.X[:size], data.y[:size], kind, rng=rng)
     first: dict[str, Any] = {}
 
     def score(net: nn.Module, earlier: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def scored(module: nn.Module, run: Run, found: Images) -> tuple[dict[str, Any], 
     return result, first
 
 
-def train(module: nn.Module, found: Images, run: Run) -> None:
+def train(module: nn.Module, data: Images, run: Run) -> None:
     """Train by SGD with momentum and a cosine schedule; batches depend on the seed only."""
     rng = np.random.default_rng([run.seed, 2])
     batches = max(1, run.n_train // run.batch)
@@ -135,44 +135,44 @@ def train(module: nn.Module, found: Images, run: Run) -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, run.epochs * batches)
     module.train()
     for _ in range(run.epochs):
-        order = torch.as_tensor(rng.permutation(run.n_train), device=found.X.device)
+        order = torch.as_tensor(rng.permutation(run.n_train), device=data.X.device)
         for index in order[: batches * run.batch].reshape(batches, -1):
             optimiser.zero_grad()
-            nn.functional.cross_entropy(module(found.X[index]), found.y[index]).backward()
+            nn.functional.cross_entropy(module(data.X[index]), data.y[index]).backward()
             optimiser.step()
             schedule.step()
 
 
-def accuracy(module: nn.Module, found: Images) -> float:
+def accuracy(module: nn.Module, data: Images) -> float:
     """Return the share of test images whose class is the largest output."""
     module.eval()
     with torch.no_grad():
         hits = [
             int((module(X).argmax(1) == y).sum())
-            for X, y in zip(found.X_test.split(1000), found.y_test.split(1000), strict=True)
+            for X, y in zip(data.X_test.split(1000), data.y_test.split(1000), strict=True)
         ]
-    return sum(hits) / len(found.y_test)
+    return sum(hits) / len(data.y_test)
 
 
 def perform(run: Run) -> dict[str, Any]:
     """Return the results of a run as a row: accuracy, weights kept in each layer, seconds."""
     start = time.perf_counter()
-    found = Images(*(part.to(device()) for part in images(run.dataset, run.n_train, run.n_test)))
-    module = build(run.architecture, tuple(found.X.shape[1:]), run.width, run.seed, run.init)
+    data = Images(*(part.to(device()) for part in images(run.dataset, run.n_train, run.n_test)))
+    module = build(run.architecture, tuple(data.X.shape[1:]), run.width, run.seed, run.init)
     module.to(device())
     known: dict[str, Any] = {}
     if run.density < 1:
-        chosen, scores = scored(module, run, found)
-        known = predictors.known(module, chosen, found.X[:JACOBIAN])
+        chosen, scores = scored(module, run, data)
+        known = predictors.known(module, chosen, data.X[:JACOBIAN])
         known["concentration"] = predictors.concentration(scores, run.density)
         networks.apply(module, chosen)
         counts = list(networks.kept(module).values())
     else:
         counts = [networks.Kept(w.numel(), w.numel()) for w in networks.prunable(module).values()]
-    train(module, found, run)
+    train(module, data, run)
     return {
         **run._asdict(),
-        "accuracy": accuracy(module, found),
+        "accuracy": accuracy(module, data),
         "kept": sum(k for k, _ in counts),
         "weights": sum(n for _, n in counts),
         "kept_by_layer": " ".join(f"{k}/{n}" for k, n in counts),

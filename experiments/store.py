@@ -83,9 +83,9 @@ def complete(
             done.add(key(run._asdict()))
             missing.append((place, run))
     todo = (run for _, run in missing)
-    found = spread(_performed, todo, executor, common=(perform, until), threads=1)
+    fresh = spread(_performed, todo, executor, common=(perform, until), threads=1)
     left = 0
-    for (place, run), row in zip(missing, found, strict=True):
+    for (place, run), row in zip(missing, fresh, strict=True):
         if row is None:
             left += 1
             continue

@@ -41,29 +41,29 @@ def mean(values: npt.ArrayLike) -> Mean:
     >>> mean([0.7, 0.8]).seeds
     2
     """
-    found = np.asarray(values, dtype=np.float64)
-    n = len(found)
+    sample = np.asarray(values, dtype=np.float64)
+    n = len(sample)
     if n == 1:
-        return Mean(float(found[0]), np.inf, 1)
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * found.std(ddof=1) / np.sqrt(n)
-    return Mean(float(found.mean()), float(half), n)
+        return Mean(float(sample[0]), np.inf, 1)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * sample.std(ddof=1) / np.sqrt(n)
+    return Mean(float(sample.mean()), float(half), n)
 
 
 def groups(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Seeds]:
     """Return accuracies by seed for each condition."""
-    found: dict[tuple[str, ...], Seeds] = {}
+    seeds: dict[tuple[str, ...], Seeds] = {}
     for row in rows:
         condition = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in GROUP)
-        found.setdefault(condition, {})[str(row["seed"])] = float(row["accuracy"])
-    return found
+        seeds.setdefault(condition, {})[str(row["seed"])] = float(row["accuracy"])
+    return seeds
 
 
 def differences(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Mean]:
     """Return draw minus top-k, paired by seed, for each condition that has both."""
-    found = groups(rows)
+    accuracies = groups(rows)
     result = {}
-    for condition, draws in found.items():
-        tops = found.get((*condition[:-1], "top"), {})
+    for condition, draws in accuracies.items():
+        tops = accuracies.get((*condition[:-1], "top"), {})
         shared = sorted(draws.keys() & tops.keys())
         if condition[-1] != "top" and shared:
             result[condition[:-1]] = mean([draws[s] - tops[s] for s in shared])
@@ -90,7 +90,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
             gap = gaps.get(condition)
             designs = conditions[condition]
             means = {name: mean(list(values.values())) for name, values in designs.items()}
-            seeds = gap.seeds if gap else max(found.seeds for found in means.values())
+            seeds = gap.seeds if gap else max(entry.seeds for entry in means.values())
             drawn = next((means[name] for name in means if name != "top"), None)
             cells = [
                 f"{100 * float(density):g}%",
@@ -98,7 +98,7 @@ def markdown(rows: list[dict[str, Any]]) -> str:
                 data,
                 "" if control == "none" else control,
                 str(seeds),
-                *(_cell(found, seeds) for found in (means.get("top"), drawn)),
+                *(_cell(entry, seeds) for entry in (means.get("top"), drawn)),
                 _gap(gap),
             ]
             parts[-1] += f"\n| {' | '.join(cells)} |"
@@ -115,31 +115,31 @@ def _title(setting: tuple[str, ...]) -> str:
     )
 
 
-def _cell(found: Mean | None, seeds: int) -> str:
-    if found is None:
+def _cell(mean: Mean | None, seeds: int) -> str:
+    if mean is None:
         return ""
-    other = f" ({found.seeds})" if found.seeds != seeds else ""
-    return _interval(f"{100 * found.value:.1f}", found) + other
+    other = f" ({mean.seeds})" if mean.seeds != seeds else ""
+    return _interval(f"{100 * mean.value:.1f}", mean) + other
 
 
-def _gap(found: Mean | None) -> str:
-    if found is None:
+def _gap(gap: Mean | None) -> str:
+    if gap is None:
         return ""
-    text = _interval(f"{100 * found.value:+.1f}", found)
-    return f"**{text}**" if abs(found.value) > found.half else text
+    text = _interval(f"{100 * gap.value:+.1f}", gap)
+    return f"**{text}**" if abs(gap.value) > gap.half else text
 
 
-def _interval(value: str, found: Mean) -> str:
-    return f"{value} +- {100 * found.half:.1f}" if np.isfinite(found.half) else value
+def _interval(value: str, mean: Mean) -> str:
+    return f"{value} +- {100 * mean.half:.1f}" if np.isfinite(mean.half) else value
 
 
 def describe(rows: list[dict[str, Any]]) -> str:
     """Return a table of mean accuracies in per cent."""
     lines = []
     for condition, values in groups(rows).items():
-        found = mean(list(values.values()))
+        average = mean(list(values.values()))
         lines.append(
-            f"{100 * found.value:6.2f} +- {100 * found.half:5.2f}  n={found.seeds}  "
+            f"{100 * average.value:6.2f} +- {100 * average.half:5.2f}  n={average.seeds}  "
             f"{' '.join(condition)}"
         )
     for condition, gap in differences(rows).items():

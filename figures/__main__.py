@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tqdm(total=total, unit="part", disable=None, file=sys.stderr) as bar,
         connected(options.scheduler) as executor,
     ):
-        found = spread(_computed, parts, executor, threads=1)
-        for (figure, name, *_), table in zip(parts, found, strict=True):
+        computed = spread(_computed, parts, executor, threads=1)
+        for (figure, name, *_), table in zip(parts, computed, strict=True):
             bar.set_description(f"{figure}, {name}")
             tables[figure] += table
             bar.update()

@@ -75,8 +75,8 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     cases: dict[str, Floats] = {"gaussian": w, "coherent": np.asarray(np.abs(w))}
     for kind, weights in cases.items():
         product = Product(R, weights)
-        found = _masks(product, sizes, rng) + _sketches(product, sizes, rng)
-        table += [{"data": data.name, "product": kind, **row} for row in found]
+        rows = _masks(product, sizes, rng) + _sketches(product, sizes, rng)
+        table += [{"data": data.name, "product": kind, **row} for row in rows]
     return table
 
 
@@ -87,8 +87,8 @@ def _masks(product: Product, sizes: Mapping[str, int], rng: np.random.Generator)
     whole = np.unique(np.clip(np.round(fractions * live), 2, live - 1).astype(np.int64))
     # Draws with replacement keep fewer than s: go on until they have kept as much.
     repeated = np.unique(np.round(whole * np.geomspace(1, 8, len(whole))).astype(np.int64))
-    found = mask_table(product, p, whole, repeated, sizes["measured"], sizes["trials"], rng)
-    return found + _crossing(product, p, live) + _pattern(product, p, live)
+    rows = mask_table(product, p, whole, repeated, sizes["measured"], sizes["trials"], rng)
+    return rows + _crossing(product, p, live) + _pattern(product, p, live)
 
 
 def _pattern(product: Product, p: Floats, live: int) -> Table:
@@ -126,10 +126,10 @@ def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generat
     steps = np.round(d * np.geomspace(*SHOWN, sizes["points"]))
     s = np.unique(np.maximum(steps, 1).astype(np.int64))
     at = s[np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))]
-    found: Table = []
+    rows: Table = []
     for method, (_, moment) in SKETCHES.items():
         curve = moment(product, s) / product.norm2
-        found += mask_rows("sketch", method, "exact", s / d, s, 0, curve)
+        rows += mask_rows("sketch", method, "exact", s / d, s, 0, curve)
         squares = [
             np.mean(
                 [
@@ -139,7 +139,7 @@ def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generat
             )
             for size in at
         ]
-        found += mask_rows(
+        rows += mask_rows(
             "sketch",
             method,
             "measured",
@@ -148,7 +148,7 @@ def _sketches(product: Product, sizes: Mapping[str, int], rng: np.random.Generat
             sizes["sketches"],
             np.array(squares) / product.norm2,
         )
-    return found
+    return rows
 
 
 def _multiply(product: Product, s: int, method: str, rng: np.random.Generator) -> Any:

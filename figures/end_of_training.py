@@ -104,32 +104,32 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         trained = problem.gradient_flow(times * unit)
         products = [Product(rotated.R, w) for w in trained]
         known = bounds.displacement(rotated.R, y - rotated.R @ start, time=times * unit)
-        found = _bounds(products, trained, known, times, s)
+        curves = _bounds(products, trained, known, times, s)
         seen = _measured(len(times))
         # What is known of the labels beforehand: how often one of them is one.
         labels = {"labels": 1.0 / rotated.C.shape[1], "time": times * unit}
         ahead = probabilities.anticipated(rotated.R, start, **labels)
         mean = moments.anticipated(rotated.R, ahead, s, start, **labels)
-        found["E6", "anticipated", 0] = (times, list(map(_relative, mean, products)))
-        found["E1", "seen", 0] = (
+        curves["E6", "anticipated", 0] = (times, list(map(_relative, mean, products)))
+        curves["E1", "seen", 0] = (
             times,
             [_relative(moments.optimal(product, s), product) for product in products],
         )
         probed = [_probed(products[i], ahead[i], s, rng) for i in seen]
-        found["P1", "anticipated", PROBES] = (times[seen], probed)
+        curves["P1", "anticipated", PROBES] = (times[seen], probed)
         for draw, p in _draws(products[0], start, ahead).items():
             exact = [
                 _relative(moments.multinomial(product, row, s), product)
                 for product, row in zip(products, p, strict=True)
             ]
-            found["E1", draw, 0] = (times, exact)
+            curves["E1", draw, 0] = (times, exact)
             errors = [
                 montecarlo.squared_errors(products[i], p[i], s, trials=trials, rng=rng).mean()
                 for i in seen
             ]
             value = [_relative(error, products[i]) for error, i in zip(errors, seen, strict=True)]
-            found["measured", draw, trials] = (times[seen], value)
-        for (quantity, draw, count), (time, value) in found.items():
+            curves["measured", draw, trials] = (times[seen], value)
+        for (quantity, draw, count), (time, value) in curves.items():
             key = {"data": data.name, "outputs": outputs, "draw": draw, "quantity": quantity}
             table += rows(**key, time=time, s=s, trials=count, value=value)
     return table
@@ -150,8 +150,10 @@ def _measured(count: int) -> list[int]:
 def _probed(product: Product, p: Floats, s: int, rng: np.random.Generator) -> float:
     """Return the limit on the error of one mask that random probes give."""
     mask = sampling.mask(p, s, rng=rng)
-    found = montecarlo.probe(product.A, product.B, mask=mask, probes=PROBES, delta=DELTA, rng=rng)
-    return _relative(found.limit**2, product)
+    certificate = montecarlo.probe(
+        product.A, product.B, mask=mask, probes=PROBES, delta=DELTA, rng=rng
+    )
+    return _relative(certificate.limit**2, product)
 
 
 def _draws(product0: Product, w0: Floats, ahead: Floats) -> dict[str, Floats]:

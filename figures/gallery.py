@@ -70,7 +70,7 @@ class Script(Protocol):
         """Draw the tables of all data sets, one after another, into an array of panels."""
 
 
-def found() -> tuple[Script, ...]:
+def scripts() -> tuple[Script, ...]:
     """Return every module of this package that is a figure: those of `ORDER`, then any other."""
     modules = [
         importlib.import_module(f"{figures.__name__}.{info.name}")
@@ -90,9 +90,9 @@ def shown(script: Script, register: Iterable[Statement] = REGISTER) -> dict[str,
     claims: dict[str, list[str]] = {}
     for statement in register:
         if statement.label in script.SHOWS:
-            found = claims.setdefault(statement.label, [])
-            if statement.claim not in found:
-                found.append(statement.claim)
+            listed = claims.setdefault(statement.label, [])
+            if statement.claim not in listed:
+                listed.append(statement.claim)
     return claims
 
 
@@ -102,4 +102,4 @@ def generator(seed: int, figure: str, data: str) -> np.random.Generator:
 
 
 # At the end, for tools of this package read what is above.
-SCRIPTS: tuple[Script, ...] = found()
+SCRIPTS: tuple[Script, ...] = scripts()

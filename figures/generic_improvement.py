@@ -116,11 +116,11 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         "error": np.reshape([_wrong(seen @ weights, labels) for weights in w], shape),
     }
     table: Table = []
-    for measure, found in measured.items():
+    for measure, pairs in measured.items():
         for i, (name, source) in enumerate(CASES):
             for j, density in enumerate(DENSITIES):
                 key = {"data": data.name, "measure": measure, "score": name, "source": source}
-                values = _summary(found[:, i, j, 0], found[:, i, j, 1])
+                values = _summary(pairs[:, i, j, 0], pairs[:, i, j, 1])
                 table += rows(
                     **key,
                     density=density,

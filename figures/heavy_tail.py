@@ -73,7 +73,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     R, C = rotated.R, rotated.C
     d = R.shape[1]
     trials = min(sizes["trials"], max(50, sizes["work"] // d**2))
-    found: dict[str, Floats] = {name: np.empty(trials) for name in CASES}
+    samples: dict[str, Floats] = {name: np.empty(trials) for name in CASES}
     for i, (product0, product, w0) in enumerate(_pairs(R, C[:, :1], trials, rng)):
         draws = {
             "plain": probabilities.optimal(product0),
@@ -81,12 +81,12 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
             "defensive": probabilities.defensive(product0, ALPHA),
         }
         for name, p in draws.items():
-            found[name][i] = moments.multinomial(product, p, d) / product.norm2
+            samples[name][i] = moments.multinomial(product, p, d) / product.norm2
     for i, (product0, product, _) in enumerate(_pairs(R, C, trials, rng)):
         p = probabilities.optimal(product0)
-        found["plain, ten outputs"][i] = moments.multinomial(product, p, d) / product.norm2
+        samples["plain, ten outputs"][i] = moments.multinomial(product, p, d) / product.norm2
     table: Table = []
-    for case, values in found.items():
+    for case, values in samples.items():
         key = {"data": data.name, "case": case, "trials": trials}
         chance, x = _survival(values, sizes["points"])
         table += rows(**key, quantity="survival", x=x, value=chance)
@@ -150,27 +150,27 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
 
 
 def _draw_survival(axes: Axes, part: Table) -> None:
-    found = {name: select(part, case=name, quantity="survival") for name in CASES}
-    least = float(found["plain"]["value"][0])
+    curves = {name: select(part, case=name, quantity="survival") for name in CASES}
+    least = float(curves["plain"]["value"][0])
     for name, look in CASES.items():
-        panels.line(axes, found[name]["x"], found[name]["value"], look)
+        panels.line(axes, curves[name]["x"], curves[name]["value"], look)
     for name, slope, text in (("plain", -1.0, "slope −1"), ("squared", -0.5, "slope −1/2")):
-        chances, x = found[name]["value"], found[name]["x"]
+        chances, x = curves[name]["value"], curves[name]["x"]
         start = 2 * float(x[np.argmax(chances > TOUCH[name])])
         y = np.array([TOUCH[name], least])
         _guide(axes, start * (y / TOUCH[name]) ** (1 / slope), y, text, 0.3, above=True)
     axes.set_xscale("log")
     # The draw by w0^2 goes on for ever; the others are to be seen.
-    plain = found["plain"]
+    plain = curves["plain"]
     reach = plain["x"][np.argmax(plain["value"] > TOUCH["plain"])]
-    axes.set_xlim(found["defensive"]["x"][-1], BEYOND * reach)
+    axes.set_xlim(curves["defensive"]["x"][-1], BEYOND * reach)
     panels.log_axis(axes, least, 1.0)
 
 
 def _draw_share(axes: Axes, part: Table) -> None:
     for name, look in CASES.items():
-        found = select(part, case=name, quantity="share of the largest")
-        panels.line(axes, found["x"], found["value"], look)
+        curve = select(part, case=name, quantity="share of the largest")
+        panels.line(axes, curve["x"], curve["value"], look)
     count = select(part, case="plain", quantity="share of the largest")["x"]
     _guide(axes, count, 1 / np.log(count), "1/ln N", 0.3)
     _guide(axes, count, 1 / count, "1/N", 0.3)

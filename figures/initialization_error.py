@@ -84,9 +84,9 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
             "squared": probabilities.squared(weights),
             "uniform": probabilities.uniform(d),
         }
-        found = error_table(product, draws, s, trials, rng) + top_table(product)
-        found += sharpness_table(product, p, s, DELTA)
-        table += [{"data": data.name, "product": kind, **row} for row in found]
+        rows = error_table(product, draws, s, trials, rng) + top_table(product)
+        rows += sharpness_table(product, p, s, DELTA)
+        table += [{"data": data.name, "product": kind, **row} for row in rows]
     return table
 
 

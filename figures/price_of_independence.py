@@ -158,8 +158,8 @@ def _draw_price(axes: Axes, part: Table) -> None:
     highest = LINEAR
     for i, name in enumerate(data):
         for j, (case, (_, look)) in enumerate(PREPARED.items()):
-            found = select(part, data=name, case=case)
-            value = dict(zip(found["quantity"], found["value"] - 1.0, strict=True))
+            prices = select(part, data=name, case=case)
+            value = dict(zip(prices["quantity"], prices["value"] - 1.0, strict=True))
             box = {
                 "med": value["median"],
                 "q1": value["q25"],

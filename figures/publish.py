@@ -154,8 +154,8 @@ def _section(item: Mapping[str, Any]) -> str:
     )
     claims = "\n".join(
         f"<li><strong>{html.escape(label)}</strong> {mathematics(claim)}</li>"
-        for label, found in item["claims"].items()
-        for claim in found
+        for label, texts in item["claims"].items()
+        for claim in texts
     )
     paragraphs = html.escape(item["caption"]).splitlines()
     caption = "\n".join(f'<p class="caption">{paragraph}</p>' for paragraph in paragraphs)

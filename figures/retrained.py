@@ -106,26 +106,26 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
 
     sides = {"train": train, "held out": test}
     empty = {side: _loss(part, np.zeros((d, len(part.rest)))) for side, part in sides.items()}
-    found: list[tuple[Any, ...]] = [
+    entries: list[tuple[Any, ...]] = [
         ("train", "E4", "leverage", "draws needed", 1.0, _needed(train))
     ]
     for side, part in sides.items():
         value = _loss(part, problem.gradient_flow()) / empty[side]
-        found.append((side, "dense", "", "loss", 1.0, value))
+        entries.append((side, "dense", "", "loss", 1.0, value))
     every = np.arange(1, d + 1) / d
     for name, losses in paths.items():
         median = np.median(losses, axis=0) / empty["train"]
-        found.append(("train", "path", name, "median", every, median))
+        entries.append(("train", "path", name, "median", every, median))
     for (how, name), listed in masks.items():
         stacked = scipy.sparse.vstack(listed, format="csr")
         pair = problem.fit_masks(stacked, X_test=test.R, y_test=test.C)
         for (side, part), losses in zip(sides.items(), pair, strict=True):
             total = (losses.sum(axis=1) + part.rest.sum()).reshape(trials, len(k)) / empty[side]
             for quantity, q in QUANTILES.items():
-                found.append((side, how, name, quantity, k / d, np.quantile(total, q, axis=0)))
+                entries.append((side, how, name, quantity, k / d, np.quantile(total, q, axis=0)))
     names = ("side", "how", "score", "quantity", "kept", "value")
     table: Table = []
-    for columns in found:
+    for columns in entries:
         table += rows(data=data.name, trials=trials, **dict(zip(names, columns, strict=True)))
     return table
 
@@ -188,15 +188,15 @@ def _near(kept: Floats, wanted: Floats) -> Integers:
 def _draw_side(axes: Axes, part: Table, side: str) -> None:
     seen = []
     for place, (name, look) in enumerate(LINES.items()):
-        found = select(
+        curve = select(
             part, how="path" if side == "train" else "top-k", score=name, quantity="median"
         )
-        panels.line(axes, found["kept"], found["value"], look)
+        panels.line(axes, curve["kept"], curve["value"], look)
         if look.marker:
             # A few markers tell lines in grey; those of each stand at fractions of their own.
-            few = _near(found["kept"], scipy.special.expit(MARKED + place / 5))
-            panels.markers(axes, found["kept"][few], found["value"][few], look)
-        seen.append(found["value"])
+            few = _near(curve["kept"], scipy.special.expit(MARKED + place / 5))
+            panels.markers(axes, curve["kept"][few], curve["value"][few], look)
+        seen.append(curve["value"])
     for first, (name, look) in enumerate(DRAWS.items()):
         low, median, high = (
             select(part, how="draw", score=name, quantity=quantity) for quantity in QUANTILES

@@ -158,8 +158,8 @@ def _draw_scores(axes: Axes, part: Table) -> None:
     seen = []
     for j, (when, look) in enumerate(WHEN.items()):
         for i, name in enumerate(names):
-            found = select(part, case=name, when=when)
-            value = dict(zip(found["quantity"], np.maximum(found["value"], ZERO), strict=True))
+            values = select(part, case=name, when=when)
+            value = dict(zip(values["quantity"], np.maximum(values["value"], ZERO), strict=True))
             place = i + 0.2 * (2 * j - 1)
             axes.plot(
                 [value["q05"], value["q95"]],

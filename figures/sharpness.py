@@ -67,10 +67,10 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         "data-free": probabilities.data_free(w),
         "uniform": probabilities.uniform(d),
     }.items():
-        found = _with_replacement(product, p, d, trials, risks, rng)
-        table += [{"data": data.name, "draw": draw, **row} for row in found]
-    found = _poisson(product, probabilities.optimal(product), trials, risks, rng)
-    return table + [{"data": data.name, "draw": POISSON, **row} for row in found]
+        rows = _with_replacement(product, p, d, trials, risks, rng)
+        table += [{"data": data.name, "draw": draw, **row} for row in rows]
+    rows = _poisson(product, probabilities.optimal(product), trials, risks, rng)
+    return table + [{"data": data.name, "draw": POISSON, **row} for row in rows]
 
 
 def _with_replacement(

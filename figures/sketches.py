@@ -92,8 +92,8 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     B = shared.T @ rng.standard_normal((RANK, q)) + NOISE * rng.standard_normal((d, q))
     table: Table = []
     for kind, product in {"moments": Product(X.T, X), "low rank": Product(A, B)}.items():
-        found = _curves(product, sizes, rng)
-        table += [{"data": data.name, "product": kind, **row} for row in found]
+        rows = _curves(product, sizes, rng)
+        table += [{"data": data.name, "product": kind, **row} for row in rows]
     return table
 
 
@@ -101,18 +101,18 @@ def _curves(product: Product, sizes: Mapping[str, int], rng: np.random.Generator
     s = np.unique(np.round(product.d * np.geomspace(*SHOWN, sizes["points"])).astype(np.int64))
     at = s[np.unique(np.linspace(0, len(s) - 1, sizes["measured"]).astype(int))]
     exact = product.value
-    found: Table = []
+    rows: Table = []
     for name, (_, moment) in METHODS.items():
         if moment is not None:
             curve = moment(product, s) / product.norm2
-            found += _rows(name, "exact", s, product, 0, curve)
+            rows += _rows(name, "exact", s, product, 0, curve)
         trials = sizes["trials"] if methods.METHODS[name].random else 1
         measured = [
             np.mean([_error(product, int(size), name, rng, exact) for _ in range(trials)])
             for size in at
         ]
-        found += _rows(name, "measured", at, product, trials, np.array(measured) / product.norm2)
-    return found
+        rows += _rows(name, "measured", at, product, trials, np.array(measured) / product.norm2)
+    return rows
 
 
 def _error(product: Product, s: int, method: str, rng: np.random.Generator, exact: Floats) -> float:

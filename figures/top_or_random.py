@@ -139,7 +139,7 @@ def _moments(product: Product, points: int, designs: Iterable[str]) -> Moments:
     low, high = scipy.special.logit(EDGES)
     fractions = scipy.special.expit(np.linspace(float(low), float(high), points))
     k = np.unique(np.clip(np.round(fractions * live), 2, live - 1).astype(np.int64))
-    found: Moments = {}
+    by_design: Moments = {}
     for design in designs:
         if design == "multinomial":
             s = np.unique(np.geomspace(1, DRAWN * live, 4 * points).astype(np.int64))
@@ -148,8 +148,8 @@ def _moments(product: Product, points: int, designs: Iterable[str]) -> Moments:
             s, kept = s[inside], kept[inside]
         else:
             s, kept = k, k.astype(np.float64)
-        found[design] = kept / product.d, DESIGNS[design][1](product, p, s)
-    return found
+        by_design[design] = kept / product.d, DESIGNS[design][1](product, p, s)
+    return by_design
 
 
 def _ratio(product: Product, kept: Floats, moment: Floats) -> Floats:
@@ -189,9 +189,9 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
 def _draw_family(axes: Axes, part: Table) -> None:
     maps = {}
     for design, (look, _) in DESIGNS.items():
-        found = select(part, design=design)
-        coherence = np.unique(found["coherence"])
-        kept, value = (found[name].reshape(len(coherence), -1) for name in ("kept", "value"))
+        family = select(part, design=design)
+        coherence = np.unique(family["coherence"])
+        kept, value = (family[name].reshape(len(coherence), -1) for name in ("kept", "value"))
         maps[design] = kept[0], value
         axes.contour(
             kept[0], coherence, value, [1.0], colors=look.color, linestyles=[look.linestyle]
@@ -233,11 +233,11 @@ def _draw_real(axes: Axes, part: Table) -> None:
     seen = []
     for name, look in PRODUCTS.items():
         for design, style in SHOWN.items():
-            found = select(part, product=name, design=design)
-            panels.line(axes, found["kept"], found["value"], look._replace(linestyle=style))
-            seen.append(found["value"])
+            curve = select(part, product=name, design=design)
+            panels.line(axes, curve["kept"], curve["value"], look._replace(linestyle=style))
+            seen.append(curve["value"])
             if style == "-":
-                panels.markers(axes, found["kept"][1::3], found["value"][1::3], look)
+                panels.markers(axes, curve["kept"][1::3], curve["value"][1::3], look)
     panels.fraction_axis(axes, *EDGES)
     panels.log_axis(axes, *panels.limits([*seen, 2.0]))
     axes.axhline(1.0, color="0.4", linewidth=0.7, zorder=0.5)

@@ -36,9 +36,9 @@ def main() -> int:
     from mutants import campaign
     from mutants.report import summary
 
-    found = campaign.run(chosen.rooms, chosen.size, chosen.seed, chosen.jobs, chosen.out)
-    print(summary(found, chosen.seed))
-    return int(found.living_faults > 0 or campaign.score(found.tally()) < TARGET)
+    done = campaign.run(chosen.rooms, chosen.size, chosen.seed, chosen.jobs, chosen.out)
+    print(summary(done, chosen.seed))
+    return int(done.living_faults > 0 or campaign.score(done.tally()) < TARGET)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def run(rooms: list[str], size: int, seed: int, jobs: int, out: Path) -> Campaig
     with ProcessPoolExecutor(jobs) as pool:
         samples = list(pool.map(sample.draw, rooms, repeat(size), repeat(seed)))
     # Room by room in turns: what an interrupted run has done is a sample too, a smaller one.
-    turns = zip_longest(*(found for _, found in samples))
+    turns = zip_longest(*(mutants for _, mutants in samples))
     drawn = [mutant for turn in turns for mutant in turn if mutant]
     results = _results([*faults.FAULTS, *drawn], jobs, out)
     return Campaign(
@@ -81,12 +81,12 @@ def _results(tasks: list[Task], jobs: int, out: Path) -> dict[Task, trial.Result
         for task in tasks
     }
     # A task has one result: a kill, or what these very tests made of it.
-    found = {
+    results = {
         task: known[each] for task, key in keys.items() for each in (key, key[:2]) if each in known
     }
-    left = [task for task in tasks if task not in found]
+    left = [task for task in tasks if task not in results]
     if not left:
-        return found
+        return results
     out.parent.mkdir(parents=True, exist_ok=True)
     context = get_context("fork")
     with (
@@ -100,10 +100,10 @@ def _results(tasks: list[Task], jobs: int, out: Path) -> dict[Task, trial.Result
         }
         for future in tqdm(as_completed(futures), total=len(left), mininterval=5):
             task, result = futures[future], future.result()
-            found[task] = result
+            results[task] = result
             file.write(json.dumps([keys[task], result]) + "\n")
             file.flush()
-    return found
+    return results
 
 
 def _limits(pool: ProcessPoolExecutor, tasks: Iterable[Task]) -> dict[tuple[str, ...], float]:

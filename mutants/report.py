@@ -11,20 +11,20 @@ from mutants.sample import Mutant, change
 COLUMNS = ("room", "mutants", "drawn", "killed", "timed out", "equivalent", "survived", "score")
 
 
-def summary(found: Campaign, seed: int) -> str:
+def summary(campaign: Campaign, seed: int) -> str:
     """Return the report as Markdown."""
-    killed = len(found.faults) - found.living_faults
-    lines = [f"Seeded faults: {killed} of {len(found.faults)} killed.", ""]
-    for fault, result in found.faults.items():
+    killed = len(campaign.faults) - campaign.living_faults
+    lines = [f"Seeded faults: {killed} of {len(campaign.faults)} killed.", ""]
+    for fault, result in campaign.faults.items():
         if result.outcome == "survived":
             lines.append(f"- survived: {fault.name}")
     lines += [f"Sample, seed {seed}:", "", _cells(COLUMNS), "|---" + "|---:" * 7 + "|"]
-    for room, population in found.populations.items():
-        lines.append(_row(room, population, found.tally(room)))
-    lines.append(_row("all", sum(found.populations.values()), found.tally()))
+    for room, population in campaign.populations.items():
+        lines.append(_row(room, population, campaign.tally(room)))
+    lines.append(_row("all", sum(campaign.populations.values()), campaign.tally()))
     for outcome in ("survived", "equivalent"):
         lines += ["", f"{outcome.capitalize()}:", ""]
-        for mutant, result in found.mutants.items():
+        for mutant, result in campaign.mutants.items():
             if result.outcome == outcome:
                 lines.append(_described(mutant))
     return "\n".join(lines)

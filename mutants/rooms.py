@@ -127,11 +127,11 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
 
 def files(room: str) -> dict[Path, tuple[str, ...]]:
     """Files of a room, relative to the root, and the arguments that make pytest run their tests."""
-    found = {}
+    places = {}
     for name, tests in ROOMS[room].items():
         path = Path("lth_sketch", name)
-        found[path] = (*(tests_of(test) for test in tests), path.as_posix())
-    return found
+        places[path] = (*(tests_of(test) for test in tests), path.as_posix())
+    return places
 
 
 def tests_of(name: str) -> str:

@@ -53,7 +53,7 @@ def change(mutant: Mutant) -> tuple[str, str]:
 
 def population(room: str) -> list[Mutant]:
     """All mutants of a room, by file, operator and place."""
-    found = []
+    mutants = []
     for path, tests in files(room).items():
         tree = get_ast((ROOT / path).read_text())
         for name in operator_names():
@@ -65,8 +65,8 @@ def population(room: str) -> list[Mutant]:
                 start for node in ast_nodes(tree) for start, _ in kind().mutation_positions(node)
             )
             for occurrence, (line, _) in enumerate(positions):
-                found.append(Mutant(room, path.as_posix(), name, occurrence, line, tests))
-    return found
+                mutants.append(Mutant(room, path.as_posix(), name, occurrence, line, tests))
+    return mutants
 
 
 def draw(room: str, size: int, seed: int) -> tuple[int, list[Mutant]]:

@@ -30,7 +30,7 @@ def errors(name: str) -> Floats:
     problem = Problem(R, y, w0)
     times = TIMES / problem.singular_values[0] ** 2
     trained = problem.gradient_flow(times)
-    found = np.empty((STARTS, len(times), len(DRAWS)))
+    relatives = np.empty((STARTS, len(times), len(DRAWS)))
     for i in range(STARTS):
         before = Product(R, w0[:, i])
         ahead = probabilities.anticipated(R, w0[:, i], time=times)
@@ -43,8 +43,8 @@ def errors(name: str) -> Floats:
             squares = [float(moments.multinomial(product, p, d)) for p in draws]
             best = min(squares[1:-3])
             relative = np.array([*squares[:2], best, *squares[-3:]]) / product.norm2
-            found[i, k] = np.sqrt(relative)
-    return found
+            relatives[i, k] = np.sqrt(relative)
+    return relatives
 
 
 def table(names: list[str]) -> str:

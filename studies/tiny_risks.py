@@ -20,7 +20,7 @@ def laws(name: str) -> list[tuple[str, Product, Floats]]:
     """Return three draws for Gaussian weights and for their absolute values."""
     X = datasets.load(name, subset=SUBSET.get(name)).X
     w = np.random.default_rng(0).normal(size=X.shape[1])
-    found = []
+    cases = []
     for kind, weights in (("Gaussian", w), ("coherent", abs(w))):
         product = Product(X, weights)
         for draw, p in (
@@ -28,8 +28,8 @@ def laws(name: str) -> list[tuple[str, Product, Floats]]:
             ("data-free", probabilities.data_free(weights)),
             ("uniform", probabilities.uniform(product.d)),
         ):
-            found.append((f"{name}, {kind}, {draw}", product, p))
-    return found
+            cases.append((f"{name}, {kind}, {draw}", product, p))
+    return cases
 
 
 def table(names: list[str]) -> str:
@@ -52,8 +52,8 @@ def table(names: list[str]) -> str:
                     bounds.centred(product, p, s, delta),
                 )
                 assert (each[2] <= each[0]).all()
-                for form, found in zip(FORMS, each, strict=True):
-                    ratios[form, delta] += list(found / limit)
+                for form, form_bounds in zip(FORMS, each, strict=True):
+                    ratios[form, delta] += list(form_bounds / limit)
             bound = (time.process_time() - start) / len(s) / len(RISKS)
             notes.append(f"{law}: constants {first:.2f} s, then {bound:.3f} s a bound (CPU)")
     lines = [

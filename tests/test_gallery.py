@@ -80,7 +80,7 @@ def test_a_new_figure_is_one_file(monkeypatch):
     listed = list(gallery.pkgutil.iter_modules(figures.__path__))
     info = listed[0]._replace(name="mine")
     monkeypatch.setattr(gallery.pkgutil, "iter_modules", lambda path: [*listed, info])
-    assert [found.NAME for found in gallery.found()] == [*gallery.ORDER, "mine"]
+    assert [script.NAME for script in gallery.scripts()] == [*gallery.ORDER, "mine"]
 
 
 def test_data_of_ones_own_from_a_file(tmp_path, own):

@@ -117,10 +117,10 @@ for share in (0.04, density):
             results[share, name, design] = accuracy(net, 0)
 dense = accuracy(network(0), 0)
 print(f"without a mask: {100 * dense:.0f}%")
-for case, found in results.items():
+for case, reached in results.items():
     share, name, design = case
     note = "a layer is empty" if emptied[case] else ""
-    print(f"{100 * share:g}% kept, {name:18s} {design:9s} {100 * found:3.0f}%  {note}")
+    print(f"{100 * share:g}% kept, {name:18s} {design:9s} {100 * reached:3.0f}%  {note}")
 assert dense > 0.9
 # A network that is cut through tells all digits alike.
 assert all(results[case] < 0.2 for case, empty in emptied.items() if empty)

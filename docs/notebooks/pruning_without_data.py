@@ -58,18 +58,18 @@ assert np.allclose(flat, 1)
 # %%
 kappas = np.geomspace(1, 30, 25)
 limit = np.array([float(bounds.price_limit(kappa)) for kappa in kappas])
-found = []
+of_kappas = []
 for kappa in kappas:
     norms = (
         np.exp(rng.uniform(0, np.log(kappa), size=(200, 64))) if kappa > 1 else np.ones((200, 64))
     )
-    found.append([bounds.price(n, w[:64]) for n, w in zip(norms, W, strict=False)])
-found = np.array(found)
-assert (found <= limit[:, None] * (1 + 1e-9)).all()
+    of_kappas.append([bounds.price(n, w[:64]) for n, w in zip(norms, W, strict=False)])
+of_kappas = np.array(of_kappas)
+assert (of_kappas <= limit[:, None] * (1 + 1e-9)).all()
 
 # %%
 fig, panel = plt.subplots(figsize=(5, 3.2), layout="constrained")
-low, middle, high = np.quantile(found, [0.05, 0.5, 0.95], axis=1)
+low, middle, high = np.quantile(of_kappas, [0.05, 0.5, 0.95], axis=1)
 panel.fill_between(kappas, low, high, color="#0060A8", alpha=0.2, linewidth=0, label="5-95%")
 panel.plot(kappas, middle, color="#0060A8", label="median of random norms and weights")
 panel.plot(kappas, limit, "--", color="black", label="limit (D3)")

@@ -47,14 +47,14 @@ def main() -> int:
     from sphinx.cmd.build import main as sphinx
 
     options = ["-b", "html", "-c", str(HERE), "-W", "--keep-going", "-q", "-T", "-j", "1"]
-    found = sphinx([*options, str(MADE), str(OUT)])
+    failed = sphinx([*options, str(MADE), str(OUT)])
     shutil.rmtree(executed, ignore_errors=True)
     broken = links.check(OUT)
     for line in broken:
         print(line, file=sys.stderr)
-    if found == 0 and not broken:
+    if failed == 0 and not broken:
         print(f"the site: {OUT / 'index.html'}")
-    return 1 if found or broken else 0
+    return 1 if failed or broken else 0
 
 
 if __name__ == "__main__":

@@ -50,24 +50,24 @@ def check(folder: Path) -> list[str]:
     pages = {
         path.resolve(): Page(path.read_text(encoding="utf-8")) for path in folder.rglob("*.html")
     }
-    found = []
+    faults = []
     for path, page in pages.items():
         where = path.relative_to(folder.resolve())
-        found += [f"{where}: picture without words: {source}" for source in page.mute]
-        found += [f"{where}: the keyboard leaps to: {tag}" for tag in page.leaps]
+        faults += [f"{where}: picture without words: {source}" for source in page.mute]
+        faults += [f"{where}: the keyboard leaps to: {tag}" for tag in page.leaps]
         if not page.language:
-            found.append(f"{where}: no language")
+            faults.append(f"{where}: no language")
         for tag, target in page.links:
             parts = urlsplit(target)
             if parts.scheme in ("data", "mailto"):
                 continue
             if parts.scheme or parts.netloc:
                 if tag not in CLICKED:
-                    found.append(f"{where}: reads from the network: {target}")
+                    faults.append(f"{where}: reads from the network: {target}")
                 continue
             goal = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not goal.exists():
-                found.append(f"{where}: no such file: {target}")
+                faults.append(f"{where}: no such file: {target}")
             elif goal in pages and unquote(parts.fragment) not in pages[goal].anchors | {""}:
-                found.append(f"{where}: no such place: {target}")
-    return found
+                faults.append(f"{where}: no such place: {target}")
+    return faults

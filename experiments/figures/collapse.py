@@ -76,8 +76,8 @@ def _layers(name: str, scores: dict[str, Array], masks: int, rng: np.random.Gene
     for design, count in (("top", 1), ("priority", min(masks, 20))):
         shares = np.zeros(len(scores))
         for _ in range(count):
-            found = networks.kept(networks.select(scores, DENSITY, design=design, rng=rng))
-            shares += [layer.kept / layer.size for layer in found.values()]
+            counts = networks.kept(networks.select(scores, DENSITY, design=design, rng=rng))
+            shares += [layer.kept / layer.size for layer in counts.values()]
         table += rows(
             panel="layers",
             score=name,
@@ -139,12 +139,12 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
                 panels.line(left, series["x"], np.maximum(series["value"], LOWEST), style)
                 panels.markers(left, series["x"], np.maximum(series["value"], LOWEST), style)
             for design, style in (("top", dashed), ("poisson", look)):
-                found = select(part, panel="computed", score=name, design=design)
-                panels.line(right, found["x"], found["value"], style)
-            found = select(part, panel="measured", score=name, design="poisson")
-            panels.markers(right, found["x"], found["value"], look)
-            found = select(part, panel="measured", score=name, design="priority")
-            panels.markers(right, found["x"], found["value"], look._replace(marker="x"))
+                curve = select(part, panel="computed", score=name, design=design)
+                panels.line(right, curve["x"], curve["value"], style)
+            curve = select(part, panel="measured", score=name, design="poisson")
+            panels.markers(right, curve["x"], curve["value"], look)
+            curve = select(part, panel="measured", score=name, design="priority")
+            panels.markers(right, curve["x"], curve["value"], look._replace(marker="x"))
         panels.log_axis(left, LOWEST / 2, 1.0)
         left.yaxis.set_major_formatter(
             FuncFormatter(lambda y, _: "none" if y < 2 * LOWEST else f"{100 * y:g}%")

@@ -56,8 +56,8 @@ CASES = ("transformer", "resnet")
 
 def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -> Table:
     """Return every plotted number for one data set."""
-    found = data.feature_shape
-    side = (found[0], found[1], found[2]) if len(found) == 3 else (1, found[0], found[1])
+    shape = data.feature_shape
+    side = (shape[0], shape[1], shape[2]) if len(shape) == 3 else (1, shape[0], shape[1])
     X = data.X.astype(np.float32).reshape(-1, *side)
     X = (X - X.mean()) / X.std()
     chosen = rng.permutation(len(X))[: sizes["samples"]]
@@ -86,13 +86,13 @@ def _score(
     def given(*_: Any) -> dict[str, Array]:
         return scores
 
-    found = {"top": networks.find(net, DENSITY, score=given)}
+    lines = {"top": networks.find(net, DENSITY, score=given)}
     whole = {name: product.weight.shape[1] % 4 == 0 for name, product in products.items()}
     apart = [name for name, fits in whole.items() if not fits]
     part = {name: scores[name] for name, fits in whole.items() if fits}
-    found["2:4"] = networks.find(net, DENSITY, score=lambda *_: part, pattern=(2, 4), exclude=apart)
+    lines["2:4"] = networks.find(net, DENSITY, score=lambda *_: part, pattern=(2, 4), exclude=apart)
     table: Table = []
-    for line, mask in found.items():
+    for line, mask in lines.items():
         names = list(mask)
         kept = [layer.kept / layer.size for layer in networks.kept(mask).values()]
         errors = [_relative(products[name], mask[name]) for name in names]
@@ -175,9 +175,9 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
         values = [row["value"] for row in part if row["panel"] == "error"]
         for score, panel in zip(COLORS, errors, strict=True):
             _lines(panel, part, "error", score)
-            found = select(part, panel="error", score=score, line="measured")
+            curve = select(part, panel="error", score=score, line="measured")
             look = Look("", COLORS[score], "", "o")
-            panels.markers(panel, found["x"], _above_zero(found["value"]), look)
+            panels.markers(panel, curve["x"], _above_zero(curve["value"]), look)
             panels.log_axis(panel, *panels.limits([np.array(values), 1.0]))
             panels.vacuous(panel)
             panel.set_title(f"{whole}: {TITLES[score]}")

@@ -69,7 +69,7 @@ SOURCES = {"real": "real data", "random": "random data", "none": "no data"}
 
 def tabulate(rows: list[dict[str, Any]]) -> Table:
     """Return means and intervals of all pairs of top-k and draw without a control."""
-    found: dict[tuple[Any, ...], dict[str, dict[str, float]]] = {}
+    settings: dict[tuple[Any, ...], dict[str, dict[str, float]]] = {}
     for row in rows:
         known = row.get("init", "he") == "he"
         if known and row["control"] == "none" and row["score"] != "unpruned":
@@ -81,10 +81,10 @@ def tabulate(rows: list[dict[str, Any]]) -> Table:
                 float(row["density"]),
                 *(int(row[name]) for name in ("width", "n_train", "epochs")),
             )
-            designs = found.setdefault(setting, {"top": {}, "priority": {}})
+            designs = settings.setdefault(setting, {"top": {}, "priority": {}})
             designs[row["design"]][str(row["seed"])] = float(row["accuracy"])
     table: Table = []
-    for setting, designs in found.items():
+    for setting, designs in settings.items():
         shared = sorted(designs["top"].keys() & designs["priority"].keys())
         if not shared:
             continue

@@ -100,7 +100,7 @@ def _width(net: nn.Module, width: int, X: Floats, masks: int, rng: np.random.Gen
     samples = torch.as_tensor(X, dtype=torch.float32)
     with torch.no_grad():
         output = net(samples).numpy()
-    found = []
+    errors = []
     for _ in range(masks):
         mask = sampling.mask(p, s, rng=rng)
         linear = product.A @ ((mask - 1) * product.B)
@@ -111,8 +111,8 @@ def _width(net: nn.Module, width: int, X: Floats, masks: int, rng: np.random.Gen
         }
         with torch.no_grad():
             true = torch.func.functional_call(net, masked, (samples,)).numpy() - output
-        found.append([np.linalg.norm(linear), np.linalg.norm(true)])
-    linear_error, true_error = np.median(found, axis=0) / np.linalg.norm(output)
+        errors.append([np.linalg.norm(linear), np.linalg.norm(true)])
+    linear_error, true_error = np.median(errors, axis=0) / np.linalg.norm(output)
     kept = moments.distinct(p, s) / s
     values = {"N1": exact, "linearised": linear_error, "true": true_error, "kept": kept}
     return rows(

@@ -111,13 +111,13 @@ def _hybrid(
     """S8: what is kept surely has no error, and the rest is drawn with replacement."""
     draws = validation.sizes(s)
     weights = validation.covering(p, product.term_norms)
-    found = np.zeros(draws.shape)
+    tails = np.zeros(draws.shape)
     for size in np.unique(draws):
         rest = drawn(product, weights, int(size))
         if rest is not None:
             tail = _multinomial(rest.product, rest.p, rest.s, delta, order)
-            found[draws == size] = float(tail)
-    return found + _floors.of(product, p, draws, "hybrid") * product.total
+            tails[draws == size] = float(tail)
+    return tails + _floors.of(product, p, draws, "hybrid") * product.total
 
 
 def _poisson(

@@ -48,9 +48,9 @@ def write(root: Path, made: Path) -> None:
 
 
 def _listed(page: Path) -> list[str]:
-    found = re.search(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
-    assert found is not None
-    return [line for line in found[1].splitlines() if line and not line.startswith(":")]
+    tree = re.search(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    assert tree is not None
+    return [line for line in tree[1].splitlines() if line and not line.startswith(":")]
 
 
 def _contents(names: list[str]) -> str:
@@ -61,10 +61,10 @@ def _links(text: str, source: str, target: str, pages: dict[str, str]) -> str:
     """Return the text with links to pages of the site, and plain words for other files."""
     here, there = Path(source).parent, Path(target).parent
 
-    def link(found: re.Match[str]) -> str:
-        words, goal, place = found["words"], found["goal"], found["place"] or ""
+    def link(match: re.Match[str]) -> str:
+        words, goal, place = match["words"], match["goal"], match["place"] or ""
         if "://" in goal:
-            return found[0]
+            return match[0]
         whole = _normal(here / goal)
         if whole in pages:
             return f"[{words}]({_relative(pages[whole], there)}{place})"

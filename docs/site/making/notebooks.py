@@ -27,11 +27,11 @@ def write(source: Path, folder: Path, *, run: bool = True) -> None:
     from nbclient import NotebookClient
 
     folder.mkdir(parents=True)
-    found = {path.stem: path for path in source.glob("*.py")}
-    names = [name for name in ORDER if name in found]
-    names += sorted(found.keys() - set(names))
+    paths = {path.stem: path for path in source.glob("*.py")}
+    names = [name for name in ORDER if name in paths]
+    names += sorted(paths.keys() - set(names))
     for name in names:
-        notebook = jupytext.read(found[name], fmt="py:percent")
+        notebook = jupytext.read(paths[name], fmt="py:percent")
         first = notebook.cells[0]
         title, _, rest = first.source.partition("\n")
         link = f"*Run it yourself:* {{download}}`{name}.ipynb <{name}.ipynb>`"

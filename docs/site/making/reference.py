@@ -48,15 +48,15 @@ def public(module: ModuleType) -> list[str]:
 
 def modules() -> dict[str, ModuleType]:
     """Return the public modules that there are."""
-    found = {}
+    imported = {}
     for name in MODULES:
         whole = f"lth_sketch.{name}"
         try:
-            found[whole] = importlib.import_module(whole)
+            imported[whole] = importlib.import_module(whole)
         except ModuleNotFoundError as error:
             if error.name != whole:
                 raise
-    return found
+    return imported
 
 
 def write(folder: Path) -> None:

@@ -27,13 +27,13 @@ def write(page: Path, folder: Path) -> None:
         title, body = section.split("\n", 1)
         name = slug(title)
         names.append(name)
-        for found in LABEL.finditer(body):
-            label, words = found["label"], found["title"]
-            status = re.search(r"\*\*Status\*\* (\w+)", body[found.end() :])
+        for match in LABEL.finditer(body):
+            label, words = match["label"], match["title"]
+            status = re.search(r"\*\*Status\*\* (\w+)", body[match.end() :])
             kind = status[1] if status else ""
             rows.append(f"| [{label}](#{anchor(label)}) | {words} | {kind} |")
         body = LABEL.sub(
-            lambda found: f"({anchor(found['label'])})=\n## {found['label']} -- {found['title']}",
+            lambda match: f"({anchor(match['label'])})=\n## {match['label']} -- {match['title']}",
             body,
         )
         body = re.sub(r"^### ", "## ", body, flags=re.M)
