@@ -10,10 +10,10 @@ from typing import Any
 
 def parameters(value: Any) -> set[str]:
     """The names of a signature, without what is private."""
-    found = inspect.signature(value).parameters
+    taken = inspect.signature(value).parameters
     return {
         ("**" if p.kind is p.VAR_KEYWORD else "*" if p.kind is p.VAR_POSITIONAL else "") + name
-        for name, p in found.items()
+        for name, p in taken.items()
         if not name.startswith("_") and name not in ("self", "cls")
     }
 
@@ -43,7 +43,7 @@ def _read_only(value: type) -> bool:
 
 def differing(module: ModuleType, names: list[str]) -> dict[str, tuple[set[str], set[str]]]:
     """Public functions and classes whose docstring has other parameters than they take."""
-    found = {}
+    gaps = {}
     for name in names:
         value = getattr(module, name)
         if not callable(value) or (inspect.isclass(value) and _read_only(value)):
@@ -51,5 +51,5 @@ def differing(module: ModuleType, names: list[str]) -> dict[str, tuple[set[str],
         # What Hypothesis hands to a strategy is no argument of its caller.
         said, taken = documented(value) - {"draw"}, parameters(value)
         if said != taken:
-            found[name] = said - taken, taken - said
-    return found
+            gaps[name] = said - taken, taken - said
+    return gaps

@@ -61,8 +61,8 @@ def best_second_moment(G):
         squares = [square(g) for g in G]
         norms = [(Decimal(x.numerator) / Decimal(x.denominator)).sqrt() for x in squares]
         whole = square(combined([1] * len(G), G))
-        found = sum(norms) ** 2 - Decimal(whole.numerator) / Decimal(whole.denominator)
-        return max(0.0, float(found))
+        moment = sum(norms) ** 2 - Decimal(whole.numerator) / Decimal(whole.denominator)
+        return max(0.0, float(moment))
 
 
 def outcomes(G, p, s):

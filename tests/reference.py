@@ -732,7 +732,7 @@ def multigraphs_by_partitions(k):
     Keys are the edges, each by the names of its ends, named so that they are least; graphs with a
     vertex of degree one, or with a lone loop, are left out.
     """
-    found = {}
+    ways = {}
     for blocks in set_partitions(list(range(2 * k))):
         if any(len(block) == 1 for block in blocks):
             continue
@@ -741,8 +741,8 @@ def multigraphs_by_partitions(k):
         of = {place: i for i, block in enumerate(blocks) for place in block}
         edges = [(of[2 * t], of[2 * t + 1]) for t in range(k)]
         key = least_names(edges, len(blocks))
-        found[key] = found.get(key, 0) + 1
-    return found
+        ways[key] = ways.get(key, 0) + 1
+    return ways
 
 
 def least_names(edges, n):

@@ -17,24 +17,24 @@ def layers(seed=0, kind="normal"):
     rng = np.random.default_rng(seed)
     shapes = {"a": (40, 30), "b": (30, 20), "c": (20, 5)}
     scales = {"a": 0.2, "b": 1.0, "c": 1.5}
-    found = {}
+    layers = {}
     for name, shape in shapes.items():
         values = np.abs(rng.standard_normal(shape)) * scales[name]
         if kind == "heavy":
             values = values**6
         if kind == "ties":
             values = np.ceil(values)
-        found[name] = values.astype(np.float32)
-    return found
+        layers[name] = values.astype(np.float32)
+    return layers
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy", "ties"])
 @pytest.mark.parametrize("density", [0.003, 0.02, 0.3, 1.0])
 def test_top_k_is_counted_exactly(kind, density):
     scores = layers(kind=kind)
-    found = advice.advise(scores, density)
+    advised = advice.advise(scores, density)
     kept = named.kept(named.select(scores, density))
-    for layer in found.layers:
+    for layer in advised.layers:
         assert layer.kept["top"] * layer.size == pytest.approx(kept[layer.name].kept, abs=1e-9)
         assert layer.emptied["top"] == float(kept[layer.name].kept == 0)
 
@@ -43,25 +43,25 @@ def test_top_k_is_counted_exactly(kind, density):
 @pytest.mark.parametrize("density", [0.003, 0.02, 0.3])
 def test_probabilities_are_those_of_the_library(kind, density):
     scores = layers(kind=kind)
-    found = advice.advise(scores, density)
+    advised = advice.advise(scores, density)
     for design in ("multinomial", "poisson", "systematic"):
         exact = pruning.emptied(list(scores.values()), density, design=design)
-        ours = [layer.emptied[design] for layer in found.layers]
+        ours = [layer.emptied[design] for layer in advised.layers]
         np.testing.assert_allclose(ours, exact, rtol=0.02, atol=1e-6, err_msg=design)
-        total = sum(layer.kept[design] * layer.size for layer in found.layers)
+        total = sum(layer.kept[design] * layer.size for layer in advised.layers)
         assert total == pytest.approx(int(density * 1900 + 0.5), rel=1e-3)
 
 
 def test_expected_fractions_agree_with_drawn_masks(size):
     scores = layers()
-    found = advice.advise(scores, 0.1)
+    advised = advice.advise(scores, 0.1)
     rng = np.random.default_rng(1)
     drawn = {"multinomial": [], "poisson": [], "systematic": []}
     for design, counts in drawn.items():
         for _ in range(size(200, 40)):
             masks = named.select(scores, 0.1, design=design, rng=rng)
             counts.append([mask.mean() for mask in masks.values()])
-        expected = [layer.kept[design] for layer in found.layers]
+        expected = [layer.kept[design] for layer in advised.layers]
         # Six standard deviations of a mean.
         spread = 6 * np.std(counts, axis=0) / np.sqrt(len(counts)) + 1e-3
         assert (abs(np.mean(counts, axis=0) - expected) < spread).all(), design
@@ -71,12 +71,12 @@ def test_the_sentence():
     steep = {"a": np.full(1000, 1e-6), "b": np.linspace(1, 2, 100)}
     assert advice.advise(steep, 0.05).verdict == "floor"
     spread = {"a": np.linspace(0.5, 1, 1000), "b": np.linspace(1, 2, 100)}
-    found = advice.advise(spread, 0.05)
-    assert found.verdict == "draw"
-    assert "top-k empties a" in found.sentence
-    assert found.danger == ["a"]
-    assert "a" in found.table()
-    assert found.table().endswith(found.sentence)
+    advised = advice.advise(spread, 0.05)
+    assert advised.verdict == "draw"
+    assert "top-k empties a" in advised.sentence
+    assert advised.danger == ["a"]
+    assert "a" in advised.table()
+    assert advised.table().endswith(advised.sentence)
     even = {"a": np.linspace(1, 2, 100), "b": np.linspace(1, 2, 100)}
     assert advice.advise(even, 0.5).verdict == "same"
     assert not advice.advise(spread, 0.05, floor=1).danger
@@ -102,8 +102,8 @@ def test_scores_that_tell_nothing(scores, density, words):
 def test_concentration_is_the_share_of_the_largest():
     scores = layers(kind="heavy")
     flat = np.sort(np.concatenate([values.ravel() for values in scores.values()]))
-    found = advice.advise(scores, 0.1).concentration
-    assert found == pytest.approx(flat[-190:].sum() / flat.sum(), rel=1e-3)
+    advised = advice.advise(scores, 0.1).concentration
+    assert advised == pytest.approx(flat[-190:].sum() / flat.sum(), rel=1e-3)
 
 
 def test_the_command_prints_a_table_and_draws_a_picture(tmp_path, capsys):
@@ -139,5 +139,5 @@ def test_the_command_tells_what_is_wrong(tmp_path, capsys, options, words):
 
 
 def test_names_are_escaped_in_the_picture():
-    found = advice.advise({"a<b>&": np.array([2.0, 1.0])}, 0.5)
-    ET.fromstring(advice_picture.svg(found))
+    advised = advice.advise({"a<b>&": np.array([2.0, 1.0])}, 0.5)
+    ET.fromstring(advice_picture.svg(advised))

@@ -66,8 +66,8 @@ def test_the_moment_over_all_labels_and_masks(name, rank):
                 for y in columns.T:
                     w = train(X, y, start)
                     if np.any(w):
-                        found = squared_errors(Product(X, w), masks)
-                        expected += chances @ found / columns.shape[1]
+                        errors = squared_errors(Product(X, w), masks)
+                        expected += chances @ errors / columns.shape[1]
             got = moments.anticipated(X, p, s, w0, **arguments, labels=labels)
             np.testing.assert_allclose(got, expected, rtol=QUADRATURE, atol=EXACT)
 
@@ -123,9 +123,9 @@ def test_no_other_draw_is_better_and_what_it_costs(name):
     unit = (one - least * 3) / probabilities.chi2(best, np.ones(3))
     for _ in range(20):
         p = rng.dirichlet(np.ones(3))
-        found = moments.anticipated(X, p, 3, w0, **arguments)
+        moment = moments.anticipated(X, p, 3, w0, **arguments)
         excess = unit * probabilities.chi2(best, p) / 3
-        np.testing.assert_allclose(found, least + excess, rtol=QUADRATURE)
+        np.testing.assert_allclose(moment, least + excess, rtol=QUADRATURE)
         assert excess >= 0
 
 

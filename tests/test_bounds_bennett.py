@@ -60,8 +60,8 @@ def test_extremes():
     assert (bennett.excess(np.ones(2), 0.0, 1.0) == 0.0).all()
     assert (bennett.excess(np.ones(2), np.inf, 1.0) == np.inf).all()
     # y beyond float64: the relaxed form.
-    found = bennett.excess(np.full(2, 1e-300), 1e200, 1.0)
-    np.testing.assert_allclose(found, 1e200 / 3, rtol=EXACT)
+    limit = bennett.excess(np.full(2, 1e-300), 1e200, 1.0)
+    np.testing.assert_allclose(limit, 1e200 / 3, rtol=EXACT)
     # A risk of almost one: no excess at all.
     product = Product([[3.0, 4.0]], [1.0, -1.0])
     for bound in (bounds.bousquet, bounds.radial):

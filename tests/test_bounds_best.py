@@ -35,13 +35,13 @@ def test_priority_is_markov_for_the_exact_moment():
     product = Product(rng.normal(size=(3, 12)), rng.normal(size=12))
     p = probabilities.optimal(product)
     s, delta = np.array([1, 4, 12]), 0.02
-    found = bounds.sharpest(product, p, s, delta, design="priority")
+    bound = bounds.sharpest(product, p, s, delta, design="priority")
     expected = np.sqrt(moments.priority(product, p, s) / delta)
-    np.testing.assert_allclose(found, expected, rtol=1e-7)
-    assert found[0] == np.inf
-    assert found[2] == 0.0
+    np.testing.assert_allclose(bound, expected, rtol=1e-7)
+    assert bound[0] == np.inf
+    assert bound[2] == 0.0
     errors = montecarlo.squared_errors(product, p, 4, trials=2000, design="priority", rng=0)
-    assert np.mean(np.sqrt(errors) > found[1]) <= delta
+    assert np.mean(np.sqrt(errors) > bound[1]) <= delta
 
 
 def test_hybrid_draws_have_the_bounds_of_what_they_draw():
@@ -76,9 +76,9 @@ def test_bounded_differences_for_independent_inclusions():
     span = 1 / product.total / pi
     for delta in (0.1, 1e-40):
         plain = np.sqrt(3 * (1 / pi - 1)) + np.sqrt(np.log(1 / delta) / 2 * 3 * span**2) * 3
-        found = bounds.sharpest(product, p, s, delta, design="poisson")
+        bound = bounds.sharpest(product, p, s, delta, design="poisson")
         moment = bounds.moment(product, p, s, delta, design="poisson")
-        np.testing.assert_allclose(found, min(plain, moment), rtol=ROUNDING)
+        np.testing.assert_allclose(bound, min(plain, moment), rtol=ROUNDING)
     assert plain < moment
 
 
@@ -102,21 +102,21 @@ def test_the_systematic_quantile_of_equal_chances():
     masks, _ = enumerate_masks(p, 1, "systematic")
     errors = np.sort(np.sqrt(squared_errors(product, masks)))
     for k, delta in enumerate((0.24, 0.25, 0.5, 0.75)):
-        found = bounds.systematic(product, p, [1, 1], delta)
-        np.testing.assert_allclose(found, errors[3 - k], rtol=EXACT)
+        bound = bounds.systematic(product, p, [1, 1], delta)
+        np.testing.assert_allclose(bound, errors[3 - k], rtol=EXACT)
 
 
 def test_orders_and_memory_cap_its_cost(monkeypatch):
     rng = np.random.default_rng(1)
     product, p = Product(rng.normal(size=(3, 6)), rng.normal(size=6)), np.ones(6)
     for design in ("multinomial", "poisson"):
-        found = [bounds.sharpest(product, p, 3, 0.01, design=design, order=k) for k in range(1, 7)]
-        assert (np.diff(found) <= EXACT * found[0]).all()
+        limits = [bounds.sharpest(product, p, 3, 0.01, design=design, order=k) for k in range(1, 7)]
+        assert (np.diff(limits) <= EXACT * limits[0]).all()
         again = Product(product.A, product.B)
         with monkeypatch.context() as patch:
             patch.setattr(table, "FACTOR_ENTRIES", 10)
             limited = bounds.sharpest(again, p, 3, 0.01, design=design)
-        assert found[-1] <= limited <= found[0]
+        assert limits[-1] <= limited <= limits[0]
 
 
 def test_draws_needed_inverts_it():

@@ -93,8 +93,8 @@ def triples(rng, laws, states, b):
         moved = ((z[:, None] + y) ** 2).sum(axis=2)
         after = np.sqrt(moved + (r - T)[:, None, None])
         gaps = after - before[:, :, None]
-        found = np.exp(eta[:, None, None, None] * gaps) @ law.chances
-        yield found, 1.0 + _walks.growth(step, r, eta)[:, :, None]
+        means = np.exp(eta[:, None, None, None] * gaps) @ law.chances
+        yield means, 1.0 + _walks.growth(step, r, eta)[:, :, None]
 
 
 @pytest.mark.large
@@ -102,17 +102,17 @@ def test_the_step_on_a_million_states():
     rng = np.random.default_rng(2)
     tried = 0
     for b in _steps.WEIGHTS:
-        for found, limit in triples(rng, 24, 60, b):
-            assert (found <= limit * (1 + ROUNDING)).all()
-            tried += found.size
+        for mean, limit in triples(rng, 24, 60, b):
+            assert (mean <= limit * (1 + ROUNDING)).all()
+            tried += mean.size
     assert tried >= 10**6
 
 
 def test_the_step_on_some_states():
     rng = np.random.default_rng(3)
     for b in (1.0, 2.2, 6.0):
-        for found, limit in triples(rng, 4, 12, b):
-            assert (found <= limit * (1 + ROUNDING)).all()
+        for mean, limit in triples(rng, 4, 12, b):
+            assert (mean <= limit * (1 + ROUNDING)).all()
 
 
 def test_the_ends_of_the_variance_are_enough():
@@ -243,11 +243,11 @@ def test_never_above_what_it_stands_beside():
     s = np.array([[1, 7], [40, 10**5]])
     law = SingleDraw(product, p)
     for delta in RISKS:
-        found = bounds.centred(product, p, s, delta)
-        assert found.shape == s.shape
+        bound = bounds.centred(product, p, s, delta)
+        assert bound.shape == s.shape
         two = bounds.radial(product, p, s, delta, centres=2)
-        assert (found <= two).all()
-        assert (found <= (law.M + law.factor_floor) * product.total).all()
+        assert (bound <= two).all()
+        assert (bound <= (law.M + law.factor_floor) * product.total).all()
         assert (two <= bounds.radial(product, p, s, delta)).all()
     assert bounds.centred(product, p, 40, 1e-6) == bounds.centred(product, p, s, 1e-6)[1, 0]
 
@@ -291,10 +291,10 @@ def test_no_error_no_bound(factors):
 
 def test_any_scale_and_a_probability_near_zero():
     product, p = spread()
-    found = bounds.centred(product, p, 40, 1e-9)
+    bound = bounds.centred(product, p, 40, 1e-9)
     for scale in (1e-70, 1e70):
         scaled = bounds.centred(Product(product.A * scale, product.B), p, 40, 1e-9)
-        np.testing.assert_allclose(scaled, found * scale, rtol=QUADRATURE)
+        np.testing.assert_allclose(scaled, bound * scale, rtol=QUADRATURE)
     assert bounds.centred(Product([[1.0, 1.0]], [1.0, 1.0]), [1.0, 1e-250], 3, 0.1) > 1e100
 
 

@@ -23,17 +23,17 @@ def test_priority_bound(product, s):
     """At least the exact moment, at most the usual bound, and what S5 says it is."""
     live = np.count_nonzero(product.term_norms)
     u = product.term_norms / product.total
-    found = bounds.priority(product, s) / product.total**2
+    bound = bounds.priority(product, s) / product.total**2
     if s >= live:
-        assert found == 0.0
+        assert bound == 0.0
     elif s == 1:
-        assert found == np.inf
+        assert bound == np.inf
     else:
         pairs = sum(x * y for i, x in enumerate(u) for j, y in enumerate(u) if i != j)
-        assert found == pytest.approx(pairs / (s - 1), rel=EXACT, abs=EXACT)
+        assert bound == pytest.approx(pairs / (s - 1), rel=EXACT, abs=EXACT)
     if s <= live:
         exact = moments.priority(product, probabilities.optimal(product), s) / product.total**2
-        assert exact <= found * (1 + QUADRATURE) + EXACT
+        assert exact <= bound * (1 + QUADRATURE) + EXACT
 
 
 def test_priority_bound_is_near_for_equal_terms():

@@ -73,7 +73,7 @@ def test_the_limit_holds(product, data):
     price = bounds.price(product.column_norms, product.B)
     assert price <= limit * (1 + EXACT)
     target(price / limit, label="D3")
-    other = data.draw(NORMS.filter(lambda found: len(found) >= product.d))[: product.d]
+    other = data.draw(NORMS.filter(lambda norms: len(norms) >= product.d))[: product.d]
     ratio = (product.column_norms / other)[product.row_norms > 0]
     price = bounds.price(product.column_norms, product.B, other=other)
     assert price <= bounds.price_limit(ratio.max() / ratio.min()) * (1 + EXACT)

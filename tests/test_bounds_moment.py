@@ -55,7 +55,7 @@ def small_products(number):
 
 def exact_laws(design, number):
     """Moments of many laws, stacked, and the laws themselves in units of U^2."""
-    found, laws = [], []
+    by_case, laws = [], []
     for case, (product, p) in enumerate(small_products(number)):
         live = int(np.count_nonzero(p))
         most = min(live, 4) if design != "multinomial" else (1, 2, 3, 5)[case % 4]
@@ -63,20 +63,20 @@ def exact_laws(design, number):
         masks, chances = enumerate_masks(p, s, design)
         squares = squared_errors(product, masks) / product.total**2
         reach = abs(masks - 1.0) @ (product.term_norms / product.total) + 1.0
-        found.append(squared_error.moments(product, p, np.array([s]), 6, design))
+        by_case.append(squared_error.moments(product, p, np.array([s]), 6, design))
         laws.append((squares, chances, ROUNDING * reach**2))
-    parts = [np.concatenate(part, axis=-1) for part in zip(*found, strict=True)]
+    parts = [np.concatenate(part, axis=-1) for part in zip(*by_case, strict=True)]
     return Moments(*parts), laws
 
 
 @pytest.mark.parametrize("design", DESIGNS)
 def test_exact_tails_of_every_order(design, size):
     """No law of hundreds exceeds its bound more often than it may, at any risk."""
-    found, laws = exact_laws(design, size(240, 20))
+    exact, laws = exact_laws(design, size(240, 20))
     before = np.full(len(laws), np.inf)
     for delta in RISKS:
         for order in ORDERS:
-            part = found._replace(standard=found.standard[: order + 1])
+            part = exact._replace(standard=exact.standard[: order + 1])
             limits = least(part, delta)
             for i, (squares, chances, slack) in enumerate(laws):
                 above = chances[squares > limits[i] + slack].sum()
@@ -89,14 +89,14 @@ def test_two_terms_and_many_draws(size):
     """Two terms are a binomial law, whatever the number of draws."""
     rng = np.random.default_rng(1)
     s = np.array([1, 2, 3, 10, 1000, 10**6, 10**9])
-    found, laws = [], []
+    by_size, laws = [], []
     for _ in range(size(20, 8)):
         A, B, p1 = rng.normal(size=(3, 2)), rng.normal(size=2), rng.random() ** 6
         product, p = Product(A, B), np.array([p1, 1.0 - p1])
         span = np.linalg.norm(A[:, 0] * B[0] / p[0] - A[:, 1] * B[1] / p[1]) / product.total
-        found.append(squared_error.moments(product, p, s, 6, "multinomial"))
+        by_size.append(squared_error.moments(product, p, s, 6, "multinomial"))
         laws += [(scipy.stats.binom(n, p[0]), n, p[0], span) for n in s]
-    parts = Moments(*(np.concatenate(part, axis=-1) for part in zip(*found, strict=True)))
+    parts = Moments(*(np.concatenate(part, axis=-1) for part in zip(*by_size, strict=True)))
     for delta in RISKS:
         for order in ORDERS:
             limits = np.sqrt(least(parts._replace(standard=parts.standard[: order + 1]), delta))
@@ -134,12 +134,12 @@ def test_the_hunt_for_a_case_that_breaks_it(size):
         above = np.cumsum(chances[order][::-1])[::-1]
         return errors[order][above > 0.05 * (1 + ROUNDING)][-1]
 
-    found = worst_case(
+    worst = worst_case(
         lambda product, p, s: bounds.moment(product, p, s, 0.05, order=6),
         quantile,
         budget=size(200, 30),
     )
-    assert 0.9 < found.ratio <= 1 + np.sqrt(ROUNDING)
+    assert 0.9 < worst.ratio <= 1 + np.sqrt(ROUNDING)
 
 
 def attaining(w, q):
@@ -161,12 +161,12 @@ def test_attained_by_laws_of_few_values(n):
         q = np.sort(rng.exponential(size=n + 1) ** 2) + 1e-3
         product, p = attaining(w, q)
         for order in range(2 * n, 7):
-            found = bounds.moment(product, p, 1, w[n], order=order)
-            np.testing.assert_allclose(found**2, q[n], rtol=1e-9)
+            bound = bounds.moment(product, p, 1, w[n], order=order)
+            np.testing.assert_allclose(bound**2, q[n], rtol=1e-9)
         if n > 1:
             # Of those below the largest too, with more that rounding may take.
-            found = bounds.moment(product, p, 1, w[n - 1 :].sum() * (1 + 1e-9), order=2 * n)
-            np.testing.assert_allclose(found**2, q[n - 1], rtol=1e-4)
+            bound = bounds.moment(product, p, 1, w[n - 1 :].sum() * (1 + 1e-9), order=2 * n)
+            np.testing.assert_allclose(bound**2, q[n - 1], rtol=1e-4)
 
 
 def test_fewer_values_than_moments_give_the_quantile():
@@ -174,9 +174,9 @@ def test_fewer_values_than_moments_give_the_quantile():
     w, q = np.array([0.5, 0.3, 0.2]), np.array([1.0, 4.0, 9.0])
     product, p = attaining(w, q)
     for delta, root in ((0.1, 3.0), (0.19, 3.0), (0.3, 2.0), (0.45, 2.0), (0.6, 1.0)):
-        found = bounds.moment(product, p, 1, delta, order=6)
-        assert root * (1 - EXACT) <= found <= root * (1 + 1e-3), delta
-        assert found < bounds.moment(product, p, 1, delta, order=4) or root == 3.0
+        bound = bounds.moment(product, p, 1, delta, order=6)
+        assert root * (1 - EXACT) <= bound <= root * (1 + 1e-3), delta
+        assert bound < bounds.moment(product, p, 1, delta, order=4) or root == 3.0
     # Stieltjes: with three moments and Q >= 0 two values, one of them zero, are told.
     product, p = attaining(np.array([0.7, 0.3]), np.array([0.0, 2.0]))
     assert bounds.moment(product, p, 1, 0.29, order=3) <= np.sqrt(2.0) * (1 + 1e-6)
@@ -185,8 +185,8 @@ def test_fewer_values_than_moments_give_the_quantile():
 def test_a_constant_error():
     product = Product([[1.0, 1.0]], [1.0, -1.0])
     for order in ORDERS[1:]:
-        found = bounds.moment(product, [1, 1], 1, 1e-8, order=order)
-        np.testing.assert_allclose(found, 2.0, rtol=1e-9)
+        bound = bounds.moment(product, [1, 1], 1, 1e-8, order=order)
+        np.testing.assert_allclose(bound, 2.0, rtol=1e-9)
 
 
 def test_two_moments_are_cantelli_and_one_is_markov():
@@ -211,12 +211,12 @@ def standardised(order=4):
 
 def test_two_polynomials_in_closed_form():
     """K_2(z, z) = 1 / delta beyond the largest zero, and the printed form a little above."""
-    product, p, found = standardised()
-    g, k = float(found.standard[3]), float(found.standard[4])
+    product, p, law = standardised()
+    g, k = float(law.standard[3]), float(law.standard[4])
     D, z0 = k - g * g - 1, g / 2 + np.sqrt(1 + g * g / 4)
     for delta in (0.9 / (1 + z0**2), 0.01, 1e-4, 1e-7):
         bound = bounds.moment(product, p, 12, delta, order=4) / product.total
-        z = float((bound**2 - found.mean) / found.deviation)
+        z = float((bound**2 - law.mean) / law.deviation)
         assert z > z0
         kernel = 1 + z * z + (z * z - g * z - 1) ** 2 / D
         # At large risks Q >= 0 says more than the fourth moment.
@@ -230,9 +230,9 @@ def test_the_christoffel_function_is_violated_below_the_largest_zero():
     """Nodes above x count: 1 / K_n(x, x) alone is less than the law itself has there."""
     w, q = np.array([0.55, 0.25, 0.2]), np.array([0.0, 1.0, 9.0])
     product, p = attaining(w, q)
-    found = squared_error.moments(product, p, np.array([1]), 4, "multinomial")
-    rule = _quadrature.jacobi(found.standard)
-    x = (1.0 / product.total**2 - found.mean) / found.deviation
+    law = squared_error.moments(product, p, np.array([1]), 4, "multinomial")
+    rule = _quadrature.jacobi(law.standard)
+    x = (1.0 / product.total**2 - law.mean) / law.deviation
     nodes, weights, place = _quadrature.through(rule, x)
     alone = weights[0, place[0]]
     assert alone < 0.3 < w[1:].sum()
@@ -276,10 +276,10 @@ def test_order_six_is_the_least_of_all_and_vector_valued():
 def test_tiny_risks():
     """Down to 1e-15 it grows like delta^(-1/12), and never says nothing."""
     product, p, _ = standardised()
-    found = [bounds.moment(product, p, 12, delta) for delta in (1e-9, 1e-12, 1e-15, 1e-100)]
-    ratios = np.array(found[1:3]) / np.array(found[:2])
+    limits = [bounds.moment(product, p, 12, delta) for delta in (1e-9, 1e-12, 1e-15, 1e-100)]
+    ratios = np.array(limits[1:3]) / np.array(limits[:2])
     np.testing.assert_allclose(ratios, 1000 ** (1 / 12), rtol=0.05)
-    assert np.isfinite(found).all()
+    assert np.isfinite(limits).all()
 
 
 def test_a_probability_near_zero_makes_it_large_not_nan():

@@ -86,7 +86,7 @@ def test_no_draw_without_data_beats_minimax(norm, size):
         # Weights that are alike, uneven and very uneven.
         w = rng.standard_normal(d) * rng.exponential(size=d) ** (case // 3 % 3)
         worst, best, _ = bounds.minimax(w, norm=norm)
-        found = []
+        worst_of_draws = []
         for start in (np.zeros(d), rng.standard_normal(d), np.log(best) + 0.1):
 
             def objective(logits, w=w):
@@ -94,11 +94,11 @@ def test_no_draw_without_data_beats_minimax(norm, size):
                 return largest(p / p.sum(), w)
 
             options = {"xatol": 1e-4, "fatol": 1e-6 * worst, "maxfev": 250}
-            found.append(
+            worst_of_draws.append(
                 scipy.optimize.minimize(objective, start, method="Nelder-Mead", options=options).fun
             )
-        assert min(found) >= worst - EXACT * np.abs(w).sum() ** 2, case
-        assert min(found) <= worst * 1.001, case
+        assert min(worst_of_draws) >= worst - EXACT * np.abs(w).sum() ** 2, case
+        assert min(worst_of_draws) <= worst * 1.001, case
 
 
 @given(products(max_exponent=3), st.data(), RADII)

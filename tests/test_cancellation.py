@@ -64,10 +64,10 @@ def exact(product, p):
     return rational.terms(product.A, product.B), rational.normalised(p)
 
 
-def assert_near(product, p, found, truth):
+def assert_near(product, p, second, truth):
     """Roots of second moments agree to few epsilon of the terms, and to EXACT of themselves."""
     root, reach = rational.root(truth), 1.0 + SingleDraw(product, p).R
-    assert abs(np.sqrt(found) - root) <= EXACT * root + FEW * reach * product.total
+    assert abs(np.sqrt(second) - root) <= EXACT * root + FEW * reach * product.total
 
 
 @given(nearly_equal())
@@ -86,8 +86,8 @@ def test_S3_and_S2_at_the_optimal_draw(case):
     product, _ = case
     truth = rational.best_second_moment(rational.terms(product.A, product.B))
     best = probabilities.optimal(product)
-    for found in (moments.optimal(product, 1), moments.multinomial(product, best, 1)):
-        gap = abs(np.sqrt(found) - np.sqrt(truth))
+    for second in (moments.optimal(product, 1), moments.multinomial(product, best, 1)):
+        gap = abs(np.sqrt(second) - np.sqrt(truth))
         assert gap <= EXACT * np.sqrt(truth) + 2 * FEW * product.total
 
 
@@ -130,9 +130,9 @@ def test_the_factor_keeps_every_mask(case, seed):
     G = rational.terms(product.A, product.B)
     mask = np.random.default_rng(seed).integers(0, 9, size=product.d) / 4.0
     truth = rational.root(rational.squared_error(G, [Fraction(x) for x in mask]))
-    found = np.linalg.norm((mask - 1.0) @ product.unit_factor) * product.total
+    error = np.linalg.norm((mask - 1.0) @ product.unit_factor) * product.total
     reach = product.term_norms @ abs(mask - 1.0)
-    assert abs(found - truth) <= (product.unit_error + 4 * EPS) * reach
+    assert abs(error - truth) <= (product.unit_error + 4 * EPS) * reach
     assert product.unit_error <= 2**5 * EPS
     nothing = rational.root(rational.squared_error(G, [Fraction(0)] * product.d))
     assert abs(np.sqrt(product.norm2) - nothing) <= FEW * product.total
@@ -155,9 +155,9 @@ def test_every_route_says_how_wrong_it_may_be(form, shape, spread, monkeypatch):
     masks = [*(rng.integers(0, 5, size=(4, d)) / 2.0), np.zeros(d), d * np.eye(d)[0]]
     for mask in masks:
         truth = rational.root(rational.squared_error(G, [Fraction(float(x)) for x in mask]))
-        found = np.linalg.norm((mask - 1.0) @ product.unit_factor) * product.total
+        error = np.linalg.norm((mask - 1.0) @ product.unit_factor) * product.total
         reach = product.term_norms @ abs(mask - 1.0)
-        assert abs(found - truth) <= (product.unit_error + 4 * EPS) * reach
+        assert abs(error - truth) <= (product.unit_error + 4 * EPS) * reach
     claims = {"triangles": 0.0, "Gram matrices": 2.0**-18 * spread, "sparse": 2.0**-20}
     assert product.unit_error <= claims[form] + 2**6 * EPS
     assert product.unit_factor.shape[1] <= min(d, q * r)
@@ -205,12 +205,12 @@ def test_long_factors_lose_no_more(spread, size):
     wide = A.astype(np.longdouble) * w
     for mask in [*(rng.random((9, 12)) * 2), *(12 * np.eye(12))]:
         truth = float(np.sqrt(np.square(wide @ (mask - 1)).sum()))
-        found = np.linalg.norm((mask - 1) @ product.unit_factor) * product.total
-        assert abs(found - truth) <= product.unit_error * (product.term_norms @ abs(mask - 1))
+        error = np.linalg.norm((mask - 1) @ product.unit_factor) * product.total
+        assert abs(error - truth) <= product.unit_error * (product.term_norms @ abs(mask - 1))
     errors = np.square(12 * wide - wide.sum(axis=1, keepdims=True)).sum(axis=0)
     truth = float(np.sqrt(errors.mean()))
-    found = np.sqrt(moments.multinomial(product, np.ones(12), 1))
-    assert abs(found - truth) <= EXACT * truth + FEW * product.total
+    error = np.sqrt(moments.multinomial(product, np.ones(12), 1))
+    assert abs(error - truth) <= EXACT * truth + FEW * product.total
 
 
 @pytest.mark.parametrize("design", ["multinomial", "poisson", "systematic", "priority", "top"])
@@ -231,9 +231,9 @@ def test_simulated_errors_are_right_to_their_rounding(design, spread):
     floor = montecarlo.rounding(product, p, s, trials=trials, design=design, rng=3)
     assert 0 < floor < 2e-13 * product.total
     G = rational.terms(A, np.ones(d))
-    for found, mask in zip(errors(product), masks, strict=True):
+    for error, mask in zip(errors(product), masks, strict=True):
         truth = rational.root(rational.squared_error(G, [Fraction(x) for x in mask]))
-        assert abs(found - truth) <= floor
+        assert abs(error - truth) <= floor
     limit = montecarlo.quantile_limit(product, p, s, 0.3, trials=trials, design=design, rng=3)
     assert limit == np.sort(errors(product))[-3] + floor
 
@@ -252,15 +252,15 @@ def test_poisson_and_systematic_second_moments(case):
         for inside in subset:
             chance *= pi if inside else 1 - pi
         truth += chance * rational.squared_error(G, [inside / pi for inside in subset])
-    found = moments.poisson(product, np.ones(d), s)
-    np.testing.assert_allclose(found, float(truth), rtol=EXACT)
+    moment = moments.poisson(product, np.ones(d), s)
+    np.testing.assert_allclose(moment, float(truth), rtol=EXACT)
     # One of d is left out, each in turn.
     truth = sum(
         rational.squared_error(G, [Fraction(int(i != out)) / pi for i in range(d)])
         for out in range(d)
     ) / Fraction(d)
-    found = moments.systematic(product, np.ones(d), s)
-    assert_near(product, np.ones(d), found, truth)
+    moment = moments.systematic(product, np.ones(d), s)
+    assert_near(product, np.ones(d), moment, truth)
 
 
 @pytest.mark.parametrize("small", SPREADS)
@@ -295,8 +295,8 @@ def test_the_worst_case_where_one_weight_is_nearly_all(small):
     w, p = [1.0, small, small / 2], [1.0, small * 1.5, small]
     q, W = rational.normalised(p), [Fraction(x) for x in w]
     truth = sum(x * x / c for x, c in zip(W, q, strict=True)) - (2 * W[0] - sum(W)) ** 2
-    found = bounds.worst_case(p, w, norm="columns").worst
-    np.testing.assert_allclose(found, float(truth), rtol=QUADRATURE)
+    bound = bounds.worst_case(p, w, norm="columns").worst
+    np.testing.assert_allclose(bound, float(truth), rtol=QUADRATURE)
 
 
 @given(nearly_equal())
@@ -313,9 +313,9 @@ def test_sketches_of_nearly_cancelling_terms_agree_with_their_moment(size):
     """A dense sketch of two opposed terms: simulated, not by another formula."""
     A, B = np.array([[1.0, -1.0 - 1e-7]]), np.array([1.0, 1.0])
     rng = np.random.default_rng(5)
-    found = [
+    estimate = [
         float((sketches.multiply(A, B, 1, method="rademacher", rng=rng) - A @ B)[0] ** 2)
         for _ in range(size(50, 20))
     ]
     # With one column every sketch has the one error, of either sign.
-    np.testing.assert_allclose(found, moments.rademacher(Product(A, B), 1), rtol=1e-6)
+    np.testing.assert_allclose(estimate, moments.rademacher(Product(A, B), 1), rtol=1e-6)

@@ -38,11 +38,11 @@ def test_every_name_comes_back(tmp_path, name):
     arrays = {"first": np.ones((2, 2)), name: np.eye(3, dtype=np.float32), "number": np.array(3)}
     path = tmp_path / "w.npz"
     checkpoints.write(path, arrays)
-    found = checkpoints.read(path)
-    assert set(found) == set(arrays)
+    stored = checkpoints.read(path)
+    assert set(stored) == set(arrays)
     for key, array in arrays.items():
-        assert found[key].dtype == array.dtype
-        np.testing.assert_array_equal(found[key], array)
+        assert stored[key].dtype == array.dtype
+        np.testing.assert_array_equal(stored[key], array)
         # numpy's own reader finds the same.
         with np.load(path) as content:
             np.testing.assert_array_equal(content[key], array)
@@ -95,11 +95,11 @@ def test_any_layout_and_byte_order_is_written(tmp_path):
         "number": np.float32(2.5),
     }
     checkpoints.write(tmp_path / "w.npz", arrays)
-    found = checkpoints.read(tmp_path / "w.npz")
+    stored = checkpoints.read(tmp_path / "w.npz")
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].shape == np.shape(array)
-    assert found["half"].dtype == found["big"].dtype == np.float32
+        np.testing.assert_array_equal(stored[name], array)
+        assert stored[name].shape == np.shape(array)
+    assert stored["half"].dtype == stored["big"].dtype == np.float32
 
 
 def test_a_file_that_changes_what_is_written_is_noticed(tmp_path, monkeypatch):
@@ -193,12 +193,12 @@ def test_npz_truncated_at_every_length_and_with_flipped_bytes(tmp_path):
             spoilt = bytearray(whole)
             spoilt[place] ^= int(rng.integers(1, 256))
             path.write_bytes(spoilt)
-            found = attempt(path)
-            if isinstance(found, dict):
+            outcome = attempt(path)
+            if isinstance(outcome, dict):
                 # Dates and the like may differ, an entry may not.
-                assert all((found[n] == W[n]).all() for n in found if n in W)
+                assert all((outcome[n] == W[n]).all() for n in outcome if n in W)
             else:
-                assert "w.npz is no .npz file" in found
+                assert "w.npz is no .npz file" in outcome
 
 
 BASE = np.arange(24.0).reshape(4, 6)

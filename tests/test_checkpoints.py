@@ -28,11 +28,11 @@ def file(tmp_path):
 
 
 def test_arrays_survive_a_round_trip(file):
-    found = checkpoints.read(str(file))
-    assert list(found) == list(WEIGHTS)
+    arrays = checkpoints.read(str(file))
+    assert list(arrays) == list(WEIGHTS)
     for name, array in WEIGHTS.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+        assert arrays[name].dtype == array.dtype
 
 
 def test_weights_of_two_axes_or_more_are_pruned():
@@ -43,27 +43,27 @@ def test_weights_of_two_axes_or_more_are_pruned():
 @pytest.mark.parametrize("score", checkpoints.SCORES)
 @pytest.mark.parametrize("design", ["top", "priority"])
 def test_masks_keep_the_exact_count(score, design):
-    found = checkpoints.masks(WEIGHTS, 0.25, score=score, design=design, rng=0)
+    masks = checkpoints.masks(WEIGHTS, 0.25, score=score, design=design, rng=0)
     again = checkpoints.masks(WEIGHTS, 0.25, score=score, design=design, rng=0)
-    sizes = {name: (mask.shape, mask.dtype) for name, mask in found.items()}
+    sizes = {name: (mask.shape, mask.dtype) for name, mask in masks.items()}
     assert sizes == {"conv.weight": ((4, 2, 3, 3), np.bool_), "fc.weight": ((5, 7), np.bool_)}
     # 107 / 4 = 26.75
-    assert sum(layer.kept for layer in named.kept(found).values()) == 27
-    assert all((found[name] == again[name]).all() for name in found)
+    assert sum(layer.kept for layer in named.kept(masks).values()) == 27
+    assert all((masks[name] == again[name]).all() for name in masks)
 
 
 def test_the_largest_are_kept_and_random_ones_are_not_the_largest():
-    found = checkpoints.masks(WEIGHTS, 0.25)
-    sizes = np.concatenate([np.abs(WEIGHTS[name]).ravel() for name in found])
-    kept = np.concatenate([mask.ravel() for mask in found.values()])
+    masks = checkpoints.masks(WEIGHTS, 0.25)
+    sizes = np.concatenate([np.abs(WEIGHTS[name]).ravel() for name in masks])
+    kept = np.concatenate([mask.ravel() for mask in masks.values()])
     assert sizes[kept].min() >= sizes[~kept].max()
     other = checkpoints.masks(WEIGHTS, 0.25, score="random", rng=0)
     assert (np.concatenate([mask.ravel() for mask in other.values()]) != kept).any()
 
 
 def test_unbiased_weights_are_float32():
-    found = checkpoints.masks(WEIGHTS, 0.25, design="priority", binary=False, rng=0)
-    values = np.concatenate([mask.ravel() for mask in found.values()])
+    masks = checkpoints.masks(WEIGHTS, 0.25, design="priority", binary=False, rng=0)
+    values = np.concatenate([mask.ravel() for mask in masks.values()])
     assert values.dtype == np.float32
     assert values.max() > 1
     assert set(np.sign(values)) == {0, 1}

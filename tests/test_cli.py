@@ -36,10 +36,10 @@ def run(file: Path, *options: str) -> Path:
 
 
 def test_a_mask_is_written_and_its_layers_are_told(file, capsys):
-    found = checkpoints.read(run(file, "--density", "0.5"))
-    assert list(found) == ["one.weight", "two.weight"]
-    np.testing.assert_array_equal(found["one.weight"], np.abs(WEIGHTS["one.weight"]) > 1)
-    assert not found["two.weight"].any()
+    masks = checkpoints.read(run(file, "--density", "0.5"))
+    assert list(masks) == ["one.weight", "two.weight"]
+    np.testing.assert_array_equal(masks["one.weight"], np.abs(WEIGHTS["one.weight"]) > 1)
+    assert not masks["two.weight"].any()
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:4] for line in lines] == [
         ["one.weight", "9", "of", "12"],

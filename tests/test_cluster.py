@@ -81,10 +81,10 @@ def test_no_more_than_a_window_is_read_ahead():
             yield n
 
     with ThreadPoolExecutor(2) as pool:
-        found = spread(square, tasks(), pool, common=0)
-        next(found)
+        results = spread(square, tasks(), pool, common=0)
+        next(results)
         assert len(taken) <= executors.AHEAD * 2 + 1
-        found.close()
+        results.close()
 
 
 def test_a_process_that_dies_costs_its_own_tasks(tmp_path):
@@ -208,7 +208,7 @@ def slow(common, task):
 
 
 def test_a_worker_that_is_killed_changes_nothing(client):
-    found = spread(slow, range(12), client.get_executor(), common=np.zeros(3))
-    first, process = next(found)
+    results = spread(slow, range(12), client.get_executor(), common=np.zeros(3))
+    first, process = next(results)
     os.kill(process, signal.SIGKILL)
-    assert [first, *(task for task, _ in found)] == list(range(12))
+    assert [first, *(task for task, _ in results)] == list(range(12))

@@ -94,8 +94,8 @@ DTYPES = ["f2", "f4", "f8", "g", "i1", "i4", "i8", "u1", "u8"]
 ORDERS = ["<", ">"]
 
 
-def numbers(found):
-    return np.asarray(found, dtype=np.float64)
+def numbers(values):
+    return np.asarray(values, dtype=np.float64)
 
 
 class Subclass(np.ndarray):
@@ -256,10 +256,10 @@ class Frame:
     """What the room asks of a frame, of pandas or of polars."""
 
     def __init__(self, **columns):
-        self.found, self.columns, self.to_numpy = columns, list(columns), None
+        self.by_label, self.columns, self.to_numpy = columns, list(columns), None
 
     def __getitem__(self, label):
-        return self.found[label]
+        return self.by_label[label]
 
 
 def test_frames_by_column():

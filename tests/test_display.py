@@ -107,12 +107,12 @@ def test_real_targets_have_no_classes():
 def test_prepared_as_the_data_sets_of_the_library_are(how):
     raw = datasets.load("digits", subset=200)
     expected = datasets.load("digits", subset=200, preprocess=how)
-    found = datasets.prepare(raw, how)
-    np.testing.assert_allclose(found.X, expected.X, rtol=0, atol=1e-12)
+    data = datasets.prepare(raw, how)
+    np.testing.assert_allclose(data.X, expected.X, rtol=0, atol=1e-12)
     # What is constant is exactly zero, not nearly.
-    np.testing.assert_array_equal(found.X.any(axis=0), expected.X.any(axis=0))
+    np.testing.assert_array_equal(data.X.any(axis=0), expected.X.any(axis=0))
     with pytest.raises(ValueError, match=f"prepared yet; they are: {how}"):
-        datasets.prepare(found, how)
+        datasets.prepare(data, how)
     assert datasets.prepare(raw, None) is raw
 
 

@@ -61,9 +61,9 @@ def test_every_public_module_is_in_the_reference():
 
 
 def test_the_configuration_parses_and_reads_nothing_from_elsewhere():
-    found = runpy.run_path(str(SITE / "conf.py"))
-    assert found["html_theme"] == "furo"
-    assert found["html_math_renderer"] == "katex"
+    settings = runpy.run_path(str(SITE / "conf.py"))
+    assert settings["html_theme"] == "furo"
+    assert settings["html_math_renderer"] == "katex"
     text = (SITE / "conf.py").read_text(encoding="utf-8")
     assert "http" not in text.replace("html_", "")
 
@@ -104,9 +104,9 @@ def test_every_code_block_of_the_site_runs(request):
 
 
 def test_notebooks_are_those_in_the_order_and_assert_something():
-    found = {path.stem: path.read_text() for path in (ROOT / "docs" / "notebooks").glob("*.py")}
-    assert found.keys() == set(notebooks.ORDER)
-    for name, text in found.items():
+    texts = {path.stem: path.read_text() for path in (ROOT / "docs" / "notebooks").glob("*.py")}
+    assert texts.keys() == set(notebooks.ORDER)
+    for name, text in texts.items():
         assert "\nassert " in text or "assert_bound" in text, name
         # Nothing private, and nothing of the checkout that a reader would lack.
         assert not re.search(r"lth_sketch[\w.]*\._|import _|from (figures|tests|experiments)", text)

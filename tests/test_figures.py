@@ -61,13 +61,13 @@ def table():
 def test_every_bound_is_above_the_quantile():
     """B9 with six moments is never above B7 nor B9 with four; only A1 may be below 1."""
     data = datasets.load("digits", subset=200)
-    found = sharpness.compute(
+    table = sharpness.compute(
         data, {"trials": 1000, "points": 4, "work": 10**7}, np.random.default_rng(0)
     )
-    draws = tables.distinct(found, "draw")
+    draws = tables.distinct(table, "draw")
     assert len(draws) == 4
     for draw in draws:
-        part = [row for row in found if row["draw"] == draw]
+        part = [row for row in table if row["draw"] == draw]
         values = {
             name: tables.select(part, quantity=name)["value"]
             for name in tables.distinct(part, "quantity")
@@ -163,15 +163,15 @@ def test_run_writes_every_figure_and_lists_it(made):
 
 def test_csv_holds_what_is_plotted(made):
     with (made / "initialization_error.csv").open(newline="") as file:
-        found = list(csv.DictReader(file))
+        rows = list(csv.DictReader(file))
     columns = ["data", "product", "draw", "quantity", "kept_fraction", "s", "trials", "value"]
-    assert list(found[0]) == columns
-    assert {row["product"] for row in found} == {"gaussian", "coherent"}
-    assert {row["draw"] for row in found} == {*panels.DRAWS}
+    assert list(rows[0]) == columns
+    assert {row["product"] for row in rows} == {"gaussian", "coherent"}
+    assert {row["draw"] for row in rows} == {*panels.DRAWS}
     quantities = {*panels.STATEMENTS, "B1", "S2", "S6", "q05", "median", "q95"}
-    assert {row["quantity"] for row in found} == quantities
-    assert all(0 < float(row["kept_fraction"]) <= 1 for row in found)
-    assert all(0 < float(row["value"]) < np.inf and int(row["s"]) > 0 for row in found)
+    assert {row["quantity"] for row in rows} == quantities
+    assert all(0 < float(row["kept_fraction"]) <= 1 for row in rows)
+    assert all(0 < float(row["value"]) < np.inf and int(row["s"]) > 0 for row in rows)
 
 
 def test_fonts_are_embedded_and_no_date_is_written(made):
@@ -194,8 +194,8 @@ def test_another_seed_other_numbers(made):
     first = manifest(made)
     for script, item in zip(gallery.SCRIPTS, first, strict=True):
         rng = gallery.generator(1, script.NAME, "digits")
-        found = script.compute(datasets.load("digits"), script.SIZES["smoke"], rng)
-        assert tables.digest(tables.to_csv(found)) != item["digest"]
+        table = script.compute(datasets.load("digits"), script.SIZES["smoke"], rng)
+        assert tables.digest(tables.to_csv(table)) != item["digest"]
 
 
 def test_randomness_of_one_part_does_not_depend_on_the_others():
@@ -306,9 +306,9 @@ def test_top_k_is_the_error_of_the_k_largest_terms(table):
     data = datasets.load("digits", subset=200)
     w = np.random.default_rng(0).standard_normal(64)
     part = [row for row in table if row["product"] == "gaussian"]
-    found = tables.select(part, draw="top-k", quantity="S6")
+    curve = tables.select(part, draw="top-k", quantity="S6")
     order = np.argsort(-np.linalg.norm(data.X, axis=0) * abs(w), kind="stable")
-    for k, kept, value in zip(found["s"], found["kept_fraction"], found["value"], strict=True):
+    for k, kept, value in zip(curve["s"], curve["kept_fraction"], curve["value"], strict=True):
         lost = data.X[:, order[k:]] @ w[order[k:]]
         assert value == pytest.approx(np.linalg.norm(lost) / np.linalg.norm(data.X @ w))
         assert kept == k / 64
@@ -328,8 +328,8 @@ def test_panels_shade_what_is_vacuous(table):
 def test_wide_data_take_fewer_trials(table):
     data = datasets.load("digits", subset=50)
     few = TINY["initialization_error"] | {"trials": 400, "work": 1}
-    found = initialization_error.compute(data, few, np.random.default_rng(0))
-    assert {row["trials"] for row in found} == {0, 100}
+    rows = initialization_error.compute(data, few, np.random.default_rng(0))
+    assert {row["trials"] for row in rows} == {0, 100}
     assert {row["trials"] for row in table} == {0, 40}
 
 

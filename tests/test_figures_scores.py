@@ -51,8 +51,8 @@ def test_price_is_a_ratio_of_second_moments(data, prices):
     for case, X in {"raw": data.X, "centred": centred}.items():
         a = np.linalg.norm(X, axis=0)
         exact = w.sum(axis=1) * (w @ a**2) / (w @ a) ** 2
-        found = select(prices, panel="price", case=case)
-        values = dict(zip(found["quantity"], found["value"], strict=True))
+        curve = select(prices, panel="price", case=case)
+        values = dict(zip(curve["quantity"], curve["value"], strict=True))
         for name, q in price_of_independence.QUANTILES.items():
             assert values[name] == pytest.approx(np.quantile(exact, q))
 
@@ -60,8 +60,8 @@ def test_price_is_a_ratio_of_second_moments(data, prices):
 def test_price_falls_with_what_is_known_and_keeps_below_its_limit(prices):
     medians = []
     for case in price_of_independence.PREPARED:
-        found = select(prices, panel="price", case=case)
-        values = dict(zip(found["quantity"], found["value"], strict=True))
+        curve = select(prices, panel="price", case=case)
+        values = dict(zip(curve["quantity"], curve["value"], strict=True))
         medians.append(values["median"])
         if case != "standardised":
             assert values["q95"] < values["limit"]
@@ -74,14 +74,14 @@ def test_constant_pixels_are_the_price_of_standardised_data(data, prices):
     w = abs(np.random.default_rng(0).standard_normal((200, 64)))
     live = np.ptp(data.X, axis=0) > 0
     assert not live.all()
-    found = select(prices, panel="price", case="standardised", quantity="median")["value"]
-    assert found == pytest.approx(np.median(w.sum(axis=1) / w[:, live].sum(axis=1)))
+    value = select(prices, panel="price", case="standardised", quantity="median")["value"]
+    assert value == pytest.approx(np.median(w.sum(axis=1) / w[:, live].sum(axis=1)))
 
 
 def test_worst_cases_are_above_the_minimax_ones(prices):
     for norm, best in (("frobenius", "squared"), ("columns", "data-free")):
-        found = select(prices, panel="worst", quantity=norm)
-        ratios = dict(zip(found["case"], found["value"], strict=True))
+        curve = select(prices, panel="worst", quantity=norm)
+        ratios = dict(zip(curve["case"], curve["value"], strict=True))
         assert ratios.pop(best) == pytest.approx(1.0)
         # Digits have pixels that are never set, which the optimal draw for them never takes.
         assert ratios.pop("optimal") == np.inf
@@ -115,15 +115,15 @@ def test_excess_is_that_of_the_moments(data, scores):
         for name, p in {"magnitude": magnitude / magnitude.sum(), "random": 1 / 64}.items():
             excess[name].append(((u**2 / p).sum() - fit) / least - 1)
     for name, values in excess.items():
-        found = select(scores, panel="scores", case=name, when="start", quantity="median")["value"]
-        assert found == pytest.approx(np.median(values), rel=1e-6)
+        value = select(scores, panel="scores", case=name, when="start", quantity="median")["value"]
+        assert value == pytest.approx(np.median(values), rel=1e-6)
 
 
 def test_the_sketch_score_is_the_optimal_draw_at_the_start_only(scores):
     for when, low, high in (("start", 0.0, 1e-12), ("end", 0.01, 10.0)):
-        found = select(scores, panel="scores", case="sketch", when=when)["value"]
-        assert (low <= found).all()
-        assert (found <= high).all()
+        value = select(scores, panel="scores", case="sketch", when=when)["value"]
+        assert (low <= value).all()
+        assert (value <= high).all()
 
 
 def test_snip_on_noise_becomes_the_optimal_draw_on_average_only(scores):
@@ -149,9 +149,9 @@ def test_scores_are_those_of_the_full_data(data):
     w0, rotated = initial(rng, 64, 10), reduced(data)
     for name in ("sketch", "snip", "grasp", "leverage"):
         full = score(name, data.X, data.one_hot(), w0, rng)
-        found = score(name, rotated.R, rotated.C, w0, rng)
+        scores = score(name, rotated.R, rotated.C, w0, rng)
         np.testing.assert_allclose(
-            found, full, rtol=tolerances.QUADRATURE, atol=tolerances.PUBLISHED * abs(full).max()
+            scores, full, rtol=tolerances.QUADRATURE, atol=tolerances.PUBLISHED * abs(full).max()
         )
     penalty = RIDGE * np.square(data.X).sum()
     np.testing.assert_array_equal(full, pruning.leverage(data.X, penalty))
@@ -177,11 +177,11 @@ def poisson(u, k):
 
 
 def test_family_follows_the_closed_forms(phases):
-    found = select(phases, product="family", design="poisson")
+    curve = select(phases, product="family", design="poisson")
     u = scipy.stats.halfnorm.ppf((np.arange(256) + 0.5) / 256)[::-1]
     total, squares = u.sum(), (u**2).sum()
     for coherence, kept, value in zip(
-        found["coherence"], found["kept"], found["value"], strict=True
+        curve["coherence"], curve["kept"], curve["value"], strict=True
     ):
         cosine = (coherence - 1) * squares / (total**2 - squares)
         k = round(kept * 256)
@@ -192,22 +192,22 @@ def test_family_follows_the_closed_forms(phases):
 
 def test_top_wins_at_random_signs_and_a_draw_at_parallel_terms(phases):
     for design in top_or_random.DESIGNS:
-        found = select(phases, product="family", design=design)
-        value = found["value"]
-        assert (value[found["coherence"] <= 1.0] < 1.0).all()
-        middle = (found["kept"] > 0.1) & (found["kept"] < 0.6)
-        assert (value[(found["coherence"] > 150) & middle] > 2.0).all()
+        curve = select(phases, product="family", design=design)
+        value = curve["value"]
+        assert (value[curve["coherence"] <= 1.0] < 1.0).all()
+        middle = (curve["kept"] > 0.1) & (curve["kept"] < 0.6)
+        assert (value[(curve["coherence"] > 150) & middle] > 2.0).all()
 
 
 def test_real_products_are_placed_at_their_coherence(data, phases):
     w0 = initial(np.random.default_rng(0), 64)
     a = np.linalg.norm(data.X, axis=0)
     for name, w in {"gaussian": w0, "absolute": abs(w0)}.items():
-        found = select(phases, product=name, design="poisson")
+        curve = select(phases, product=name, design="poisson")
         coherence = np.square(data.X @ w).sum() / np.square(a * w).sum()
-        assert found["coherence"][0] == pytest.approx(coherence)
+        assert curve["coherence"][0] == pytest.approx(coherence)
         order = np.argsort(-a * abs(w), kind="stable")
-        for kept, value in zip(found["kept"], found["value"], strict=True):
+        for kept, value in zip(curve["kept"], curve["value"], strict=True):
             k = round(kept * 64)
             top = np.linalg.norm(data.X[:, order[k:]] @ w[order[k:]])
             assert value == pytest.approx(top / np.sqrt(poisson(a * abs(w), k)), rel=1e-6)
@@ -240,8 +240,8 @@ def test_losses_and_errors_are_those_of_least_squares(data, gains):
     error = (outputs[:50].argmax(axis=1) != parts.labels_test[:50]).mean()
     for measure, value in {"loss": loss, "error": error}.items():
         part = [row for row in gains if (row["measure"], row["density"]) == (measure, 0.3)]
-        found = select(part, score="leverage", source="real", quantity="top-k")["value"]
-        assert found == pytest.approx(value, rel=1e-6)
+        values = select(part, score="leverage", source="real", quantity="top-k")["value"]
+        assert values == pytest.approx(value, rel=1e-6)
 
 
 def test_every_case_is_there_with_its_interval(gains):
@@ -259,11 +259,11 @@ def test_every_case_is_there_with_its_interval(gains):
 
 
 def test_interval_of_the_change():
-    found = generic_improvement._summary(np.array([1.0, 1.0, 1.0]), np.array([1.0, 1.2, 1.4]))
+    summary = generic_improvement._summary(np.array([1.0, 1.0, 1.0]), np.array([1.0, 1.2, 1.4]))
     # Student's t with two degrees of freedom: 4.302653.
     reach = 4.302653 * 0.2 / np.sqrt(3)
-    assert found["change"] == pytest.approx(0.2)
-    assert found["high"] - found["low"] == pytest.approx(2 * reach)
+    assert summary["change"] == pytest.approx(0.2)
+    assert summary["high"] - summary["low"] == pytest.approx(2 * reach)
 
 
 def test_masks_of_one_density_are_of_one_size(data):

@@ -64,25 +64,25 @@ def test_measured_points_lie_on_the_exact_curve(data, flow, outputs):
     ):
         part = {"outputs": outputs, "quantity": "E6", "draw": "anticipated"}
         rows = select(flow, **part)
-        found = rows["value"][rows["time"] == time]
-        np.testing.assert_allclose(found, relative(product, square), rtol=tolerances.QUADRATURE)
+        points = rows["value"][rows["time"] == time]
+        np.testing.assert_allclose(points, relative(product, square), rtol=tolerances.QUADRATURE)
         part |= {"quantity": "E1"}
         rows = select(flow, **part)
-        found = rows["value"][rows["time"] == time]
+        points = rows["value"][rows["time"] == time]
         exact = relative(product, moments.multinomial(product, p, 256))
-        np.testing.assert_allclose(found, exact, rtol=tolerances.QUADRATURE)
+        np.testing.assert_allclose(points, exact, rtol=tolerances.QUADRATURE)
         seen = select(flow, **part | {"draw": "seen"})
-        assert (seen["value"][seen["time"] == time] <= found * (1 + tolerances.ROUNDING)).all()
+        assert (seen["value"][seen["time"] == time] <= points * (1 + tolerances.ROUNDING)).all()
     for time, product in ((0.0, start), (np.inf, Product(data.X, end))):
         for name, p in draws.items():
             part = [row for row in flow if (row["outputs"], row["time"]) == (outputs, time)]
             exact = select(part, draw=name, quantity="E1")["value"].item()
-            found = select(part, draw=name, quantity="measured")
+            points = select(part, draw=name, quantity="measured")
             square = moments.multinomial(product, p, 256)
             assert exact == pytest.approx(relative(product, square), rel=1e-6)
             # Eight standard errors of a mean of 500: below 1e-9 for these sums of 256 draws.
-            spread = np.sqrt(moments.variance(product, p, 256) / found["trials"].item())
-            gap = found["value"].item() ** 2 * product.norm2 - square
+            spread = np.sqrt(moments.variance(product, p, 256) / points["trials"].item())
+            gap = points["value"].item() ** 2 * product.norm2 - square
             assert abs(gap) < 8 * spread
 
 
@@ -138,18 +138,18 @@ def test_values_are_those_of_the_formula(data, tail):
     for case, p in {"plain": u0 / u0.sum(axis=0), "squared": W0**2 / (W0**2).sum(0)}.items():
         terms = np.divide(u**2, p, out=np.zeros_like(u), where=u > 0)
         value = (terms.sum(axis=0) / fit - 1) / 64
-        found = select(tail, case=case, quantity="survival")
-        ranks = np.round(found["value"] * 2000).astype(int)
+        curve = select(tail, case=case, quantity="survival")
+        ranks = np.round(curve["value"] * 2000).astype(int)
         np.testing.assert_allclose(
-            found["x"], np.sort(value)[::-1][ranks - 1], rtol=tolerances.SINGLE
+            curve["x"], np.sort(value)[::-1][ranks - 1], rtol=tolerances.SINGLE
         )
 
 
 def test_slopes_of_the_tails(tail):
     def slope(case):
-        found = select(tail, case=case, quantity="survival")
-        ends = [np.argmax(found["value"] > chance) for chance in (0.005, 0.1)]
-        x, y = np.log(found["x"][ends]), np.log(found["value"][ends])
+        curve = select(tail, case=case, quantity="survival")
+        ends = [np.argmax(curve["value"] > chance) for chance in (0.005, 0.1)]
+        x, y = np.log(curve["x"][ends]), np.log(curve["value"][ends])
         return (y[1] - y[0]) / (x[1] - x[0])
 
     # Ten values beyond the far end: the log of its place is known to about a third.
@@ -162,8 +162,8 @@ def test_share_of_the_largest(tail):
     shares = {
         case: select(tail, case=case, quantity="share of the largest") for case in heavy_tail.CASES
     }
-    assert all(found["x"].tolist() == shares["plain"]["x"].tolist() for found in shares.values())
-    last = {case: found["value"][-1] * found["x"][-1] for case, found in shares.items()}
+    assert all(curve["x"].tolist() == shares["plain"]["x"].tolist() for curve in shares.values())
+    last = {case: curve["value"][-1] * curve["x"][-1] for case, curve in shares.items()}
     # A law with a mean and no tail: about 1/N. The plain draw: far above it.
     assert last["plain, ten outputs"] < 2
     assert last["plain"] > 15
@@ -210,8 +210,8 @@ def test_losses_are_those_of_least_squares(data, fits):
     order = np.argsort(-leverage(parts.X), kind="stable")
     sides = {"train": (parts.X, parts.Y), "held out": (parts.X_test, parts.Y_test)}
     for side, (X, Y) in sides.items():
-        found = select(fits, side=side, how="top-k", score="leverage", quantity="median")
-        for kept, value in zip(found["kept"][:4], found["value"][:4], strict=True):
+        curve = select(fits, side=side, how="top-k", score="leverage", quantity="median")
+        for kept, value in zip(curve["kept"][:4], curve["value"][:4], strict=True):
             kept_features = order[: round(kept * 64)]
             w = np.linalg.lstsq(parts.X[:, kept_features], parts.Y)[0]
             loss = np.square(Y - X[:, kept_features] @ w).sum() / np.square(Y).sum()

@@ -364,9 +364,9 @@ def test_masks_on_images_are_fits_by_lstsq(name, by_spectrum):
     for b, m in enumerate(rows):
         kept = np.flatnonzero(m)
         w = np.linalg.lstsq(images.X[:, kept], y, rcond=None)[0]
-        for found, A, target in ((train, images.X, y), (test, held_out, y_test)):
+        for fitted, A, target in ((train, images.X, y), (test, held_out, y_test)):
             np.testing.assert_allclose(
-                found[b], losses(A[:, kept], target, w), rtol=tolerances.PUBLISHED
+                fitted[b], losses(A[:, kept], target, w), rtol=tolerances.PUBLISHED
             )
     # The slow route is for features that are dependent and of very different sizes alone.
     norms = np.linalg.norm(images.X, axis=0)

@@ -156,11 +156,11 @@ def test_simulated_errors_have_the_exact_moment(design, size):
     product = Product(rng.normal(size=(4, 30)), rng.normal(size=30))
     p = probabilities.optimal(product)
     sizes = [3, 10, 25]
-    found = montecarlo.squared_errors(
+    errors = montecarlo.squared_errors(
         product, p, sizes, trials=size(64 * 300, 64 * 6), design=design, rng=4
     )
     exact = getattr(moments, design)(product, p, sizes)
-    groups = found.reshape(3, 64, -1).mean(axis=2)
+    groups = errors.reshape(3, 64, -1).mean(axis=2)
     limit = scipy.stats.t.isf(SIGNIFICANCE / 6, 63) * groups.std(axis=1, ddof=1) / 8
     assert (abs(groups.mean(axis=1) - exact) <= limit).all()
 

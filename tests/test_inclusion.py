@@ -28,12 +28,12 @@ def test_water_filling_matches_its_twin_for_any_blocks(case, block):
         assert inclusion(p, s, design=design) == pytest.approx(expected, rel=EXACT, abs=EXACT)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blockwise, "BLOCK", block)
-        found = checked.survey(p)
+        weights = checked.survey(p)
         with np.errstate(over="ignore"):
-            pi = np.minimum(1.0, p / checked.threshold(found, s, threads=2))
+            pi = np.minimum(1.0, p / checked.threshold(weights, s, threads=2))
     assert pi == pytest.approx(expected, rel=EXACT, abs=EXACT)
-    assert (found.total, found.largest) == (pytest.approx(p.sum(), rel=EXACT), p.max())
-    assert found.nonzero == np.count_nonzero(p)
+    assert (weights.total, weights.largest) == (pytest.approx(p.sum(), rel=EXACT), p.max())
+    assert weights.nonzero == np.count_nonzero(p)
 
 
 @pytest.mark.parametrize("zero", [0.0, -0.0])
@@ -84,14 +84,14 @@ def test_systematic_sets_enumerated():
 def test_priority_matches_exact_polynomials(case):
     p, s = case
     p = p / p.max()
-    found = inclusion(p, s, design="priority")
+    pi = inclusion(p, s, design="priority")
     expected = reference.priority_inclusion(p, s)
-    assert found == pytest.approx(expected, rel=QUADRATURE, abs=EXACT)
+    assert pi == pytest.approx(expected, rel=QUADRATURE, abs=EXACT)
 
 
 def test_fewer_than_s_others_enumerated():
     q = np.array([1.0, 0.9, 0.5, 0.5, 0.2, 0.0])
-    found = np.empty(6)
+    chances = np.empty(6)
     for s in range(1, 7):
         expected = np.zeros(6)
         for happens in itertools.product((0, 1), repeat=6):
@@ -100,8 +100,8 @@ def test_fewer_than_s_others_enumerated():
                 others = np.delete(np.where(events, q, 1 - q), i).prod()
                 # Both values of event i come by, with the same others.
                 expected[i] += others / 2 * (events.sum() - events[i] < s)
-        kernels.kept(q, s, np.empty(8), found)
-        assert found == pytest.approx(expected, rel=EXACT, abs=EXACT)
+        kernels.kept(q, s, np.empty(8), chances)
+        assert chances == pytest.approx(expected, rel=EXACT, abs=EXACT)
 
 
 @pytest.mark.parametrize("s", [1, 2, 10, 60, 99])
@@ -110,17 +110,17 @@ def test_priority_sums_to_its_size(s, size):
     # Without compilation the largest are tried below the size of a hundred.
     d, s = size(100, 40), size(s, max(1, s * 2 // 5))
     p = np.random.default_rng(3).random(d) ** 4
-    found = inclusion(p, s, design="priority")
-    assert found.sum() == pytest.approx(s, rel=QUADRATURE)
-    assert (np.diff(found[np.argsort(p)]) >= -EXACT).all()
+    pi = inclusion(p, s, design="priority")
+    assert pi.sum() == pytest.approx(s, rel=QUADRATURE)
+    assert (np.diff(pi[np.argsort(p)]) >= -EXACT).all()
 
 
 def test_priority_of_equal_weights_is_uniform(size):
     d = size(2000, 60)
     # From the second size on the integral starts above zero.
     for s in (size(300, 7), size(400, 40)):
-        found = inclusion(np.ones(d), s, design="priority")
-        assert found == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
+        pi = inclusion(np.ones(d), s, design="priority")
+        assert pi == pytest.approx(np.full(d, s / d), rel=QUADRATURE)
 
 
 def test_priority_leaves_out_what_is_below_exp_minus_40(monkeypatch):

@@ -24,17 +24,17 @@ def test_means_are_covered(name, size):
     rng = np.random.default_rng(0)
     missed = 0
     for _ in range(runs):
-        found = intervals.mean(law.rvs(size=10_000, random_state=rng), risk, kurtosis=50.0)
-        assert found.low <= found.measured <= found.high < np.inf
-        missed += not found.low <= law.mean() <= found.high
+        interval = intervals.mean(law.rvs(size=10_000, random_state=rng), risk, kurtosis=50.0)
+        assert interval.low <= interval.measured <= interval.high < np.inf
+        missed += not interval.low <= law.mean() <= interval.high
     assert missed <= scipy.stats.binom.isf(SIGNIFICANCE, runs, risk)
 
 
 def test_a_mean_gets_narrow_and_is_near_the_sample_mean():
     x = np.random.default_rng(1).exponential(size=200_000)
-    found = intervals.mean(x, 1e-6)
-    assert found.high - found.low < 0.05
-    assert abs(found.measured - x.mean()) < 0.005
+    interval = intervals.mean(x, 1e-6)
+    assert interval.high - interval.low < 0.05
+    assert abs(interval.measured - x.mean()) < 0.005
 
 
 def test_one_outlier_hardly_moves_a_mean():
@@ -57,8 +57,8 @@ def test_means_of_too_few_samples():
 
 def test_samples_that_agree_tell_nothing_of_a_law_that_is_not_known():
     for x in (np.ones(10_000), np.zeros(10_000), np.eye(1, 10_000, 7)[0]):
-        found = intervals.mean(x, 0.01, kurtosis=3.0)
-        assert (found.low, found.high) == (-np.inf, np.inf)
+        interval = intervals.mean(x, 0.01, kurtosis=3.0)
+        assert (interval.low, interval.high) == (-np.inf, np.inf)
     assert intervals.mean(np.ones(10_000), 0.01, variance=0.0) == (1.0, 1.0, 1.0)
     assert intervals.mean([1.0, 1.0, 1.5, *[1.0] * 50], 0.5, variance=0.0) == (1.0, 1.0, 1.5)
 
@@ -78,8 +78,8 @@ def test_the_constants_of_an_estimated_variance(risk, kurtosis):
     limit = 0.5 / (1 - off)
     log = np.log(2 / (risk / 2))
     radius = np.sqrt(2 * limit * log / (60_000 - 2 * log))
-    found = intervals.mean(HALVES, risk, kurtosis=kurtosis)
-    np.testing.assert_allclose(found, [0.5, 0.5 - radius, 0.5 + radius], rtol=EXACT)
+    interval = intervals.mean(HALVES, risk, kurtosis=kurtosis)
+    np.testing.assert_allclose(interval, [0.5, 0.5 - radius, 0.5 + radius], rtol=EXACT)
 
 
 @pytest.mark.parametrize("risk", [1e-2, 1e-3, 1e-6])
@@ -87,9 +87,9 @@ def test_the_constants_of_an_estimated_variance(risk, kurtosis):
 def test_the_constants_of_a_known_variance(risk, variance):
     log = np.log(2 / risk)
     radius = np.sqrt(2 * variance * log / (60_000 - 2 * log))
-    found = intervals.mean(HALVES, risk, variance=variance)
-    np.testing.assert_allclose(found, [0.5, 0.5 - radius, 0.5 + radius], rtol=EXACT)
-    assert not isinstance(found, intervals.Estimated)
+    interval = intervals.mean(HALVES, risk, variance=variance)
+    np.testing.assert_allclose(interval, [0.5, 0.5 - radius, 0.5 + radius], rtol=EXACT)
+    assert not isinstance(interval, intervals.Estimated)
 
 
 def test_catoni_solves_his_equation():
@@ -117,9 +117,9 @@ def test_means_are_covered_at_small_risks(risk, sure, size):
         x = np.zeros(n)
         x[: rng.binomial(n, RARE.mean())] = 1.0
         rng.shuffle(x)
-        found = intervals.mean(x, risk, **how)
-        assert found.high < np.inf
-        missed += not found.low <= RARE.mean() <= found.high
+        interval = intervals.mean(x, risk, **how)
+        assert interval.high < np.inf
+        missed += not interval.low <= RARE.mean() <= interval.high
     assert missed <= scipy.stats.binom.isf(SIGNIFICANCE, runs, risk)
 
 
@@ -131,25 +131,25 @@ def test_the_limit_on_the_variance_is_covered(risk, size):
     log, missed = np.log(4 / risk), 0
     for _ in range(runs):
         x = (rng.random(n) < RARE.mean()).astype(float)
-        found = intervals.mean(x, risk, kurtosis=50.0 + EXACT)
-        limit = ((found.high - found.low) / 2) ** 2 * (n - 2 * log) / (2 * log)
+        interval = intervals.mean(x, risk, kurtosis=50.0 + EXACT)
+        limit = ((interval.high - interval.low) / 2) ** 2 * (n - 2 * log) / (2 * log)
         missed += limit < RARE.var()
     assert missed <= scipy.stats.binom.isf(SIGNIFICANCE, runs, risk / 2)
 
 
 def test_an_estimated_interval_says_what_it_rests_on():
     x = np.random.default_rng(8).normal(size=50_000)
-    found = intervals.mean(x, 1e-3, kurtosis=5.0)
-    assert isinstance(found, intervals.Estimated)
-    assert found.kurtosis == 5.0
-    np.testing.assert_allclose(found.seen, scipy.stats.kurtosis(x, fisher=False), rtol=EXACT)
-    assert found.met
+    interval = intervals.mean(x, 1e-3, kurtosis=5.0)
+    assert isinstance(interval, intervals.Estimated)
+    assert interval.kurtosis == 5.0
+    np.testing.assert_allclose(interval.seen, scipy.stats.kurtosis(x, fisher=False), rtol=EXACT)
+    assert interval.met
     x[0] = 100.0
     heavy = intervals.mean(x, 1e-3, kurtosis=5.0).map(2.0, 1.0).widened(0.5)
     assert heavy.seen > 5.0
     assert not heavy.met
-    np.testing.assert_allclose(heavy[1:], np.array(found[1:]) * 2 + [0.5, 1.5], atol=0.01)
-    made = intervals.resting_on(intervals.exact(1.0), found, heavy, intervals.exact(2.0))
+    np.testing.assert_allclose(heavy[1:], np.array(interval[1:]) * 2 + [0.5, 1.5], atol=0.01)
+    made = intervals.resting_on(intervals.exact(1.0), interval, heavy, intervals.exact(2.0))
     assert (made.seen, made.kurtosis) == (heavy.seen, 5.0)
     plain = intervals.resting_on(intervals.exact(1.0), intervals.exact(2.0))
     assert not isinstance(plain, intervals.Estimated)
@@ -178,31 +178,31 @@ def test_quantiles_are_covered(name, delta, size):
     truth = law.isf(delta)
     missed = 0
     for _ in range(runs):
-        found = intervals.quantile(law.rvs(size=500, random_state=rng), delta, risk)
-        missed += not found.low <= truth <= found.high
+        interval = intervals.quantile(law.rvs(size=500, random_state=rng), delta, risk)
+        missed += not interval.low <= truth <= interval.high
     assert missed <= scipy.stats.binom.isf(SIGNIFICANCE, runs, risk)
 
 
 def test_quantile_limits_are_the_tightest_order_statistics_allowed():
     n, delta, risk = 1000, 0.1, 0.02
-    found = intervals.quantile(np.arange(n), delta, risk)
+    interval = intervals.quantile(np.arange(n), delta, risk)
     law = scipy.stats.binom(n, delta)
-    above = n - found.high  # order statistics at or above the upper limit
+    above = n - interval.high  # order statistics at or above the upper limit
     assert law.cdf(above - 1) <= risk / 2 < law.cdf(above)
-    beyond = n - 1 - found.low  # those above the lower limit
+    beyond = n - 1 - interval.low  # those above the lower limit
     assert law.sf(beyond) <= risk / 2 < law.sf(beyond - 1)
 
 
 def test_quantiles_of_too_few_samples():
-    found = intervals.quantile([1.0, 2.0, 3.0], 0.01, 1e-3)
-    assert found.low == -np.inf or found.low >= 1.0
-    assert found.high == np.inf
+    interval = intervals.quantile([1.0, 2.0, 3.0], 0.01, 1e-3)
+    assert interval.low == -np.inf or interval.low >= 1.0
+    assert interval.high == np.inf
 
 
 def test_rates_are_clopper_and_pearson():
-    found = intervals.rate(3, 50, 0.1)
-    assert abs(scipy.stats.binom.sf(2, 50, found.low) - 0.05) < np.sqrt(EXACT)
-    assert abs(scipy.stats.binom.cdf(3, 50, found.high) - 0.05) < np.sqrt(EXACT)
+    interval = intervals.rate(3, 50, 0.1)
+    assert abs(scipy.stats.binom.sf(2, 50, interval.low) - 0.05) < np.sqrt(EXACT)
+    assert abs(scipy.stats.binom.cdf(3, 50, interval.high) - 0.05) < np.sqrt(EXACT)
     assert intervals.rate(0, 9, 0.1).low == 0.0
 
 

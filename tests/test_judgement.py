@@ -14,7 +14,7 @@ def of(status: str) -> Statement:
 
 
 @pytest.mark.parametrize(
-    ("status", "found", "verdict"),
+    ("status", "interval", "verdict"),
     [
         ("identity", (1.0, 0.96, 1.04), "certified"),
         ("identity", (1.0, 0.9, 1.1), "inconclusive"),
@@ -45,8 +45,8 @@ def of(status: str) -> Statement:
         ("demonstration", (2.0, 1.0, 2.5), "inconclusive"),
     ],
 )
-def test_judgement(status, found, verdict):
-    assert judge(of(status), 1.0, Interval(*found)) == verdict
+def test_judgement(status, interval, verdict):
+    assert judge(of(status), 1.0, Interval(*interval)) == verdict
 
 
 def test_a_bound_above_the_trivial_error_is_vacuous_unless_false():
@@ -55,11 +55,11 @@ def test_a_bound_above_the_trivial_error_is_vacuous_unless_false():
 
 
 def test_an_identity_is_certified_to_the_accuracy_asked_for():
-    found = Interval(1.0, 0.99, 1.01)
-    assert judge(of("identity"), 1.0, found, accuracy=0.011) == "certified"
-    assert judge(of("identity"), 1.0, found, accuracy=0.009) == "inconclusive"
+    interval = Interval(1.0, 0.99, 1.01)
+    assert judge(of("identity"), 1.0, interval, accuracy=0.011) == "certified"
+    assert judge(of("identity"), 1.0, interval, accuracy=0.009) == "inconclusive"
     # Wrong by one per cent: nothing narrower than that is known.
-    assert judge(of("identity"), 1.01, found) == "certified"
+    assert judge(of("identity"), 1.01, interval) == "certified"
 
 
 def test_an_identity_of_zero_needs_an_interval_of_zero():

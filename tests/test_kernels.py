@@ -55,8 +55,8 @@ def test_survey_and_cap(d, dtype):
         # What has a sign, or is no number, comes after all that are sound.
         for bad in (-1.0, -0.0, np.nan, np.inf):
             weights[place // 2] = bad
-            found = inclusion.survey(weights, weights.view(bits.dtype))[1]
-            assert not (found > 0) or found == np.inf
+            total = inclusion.survey(weights, weights.view(bits.dtype))[1]
+            assert not (total > 0) or total == np.inf
     # The threshold itself is not below.
     for tau in (float(p.max()), 1e-9, 9.0):
         rest, count = inclusion.capped(p, tau)
@@ -121,11 +121,11 @@ def test_merge_of_targets(groups, n):
     for first in range(groups):
         sums = np.append(np.cumsum(rng.integers(0, 3, groups - 1)), np.inf)
         targets = np.sort(rng.integers(0, 2 * groups, n) / 1.0)
-        found = np.full(n, 99, np.uint64)
-        last = draws.merge(sums, targets, found, np.uint64(first))
+        merged = np.full(n, 99, np.uint64)
+        last = draws.merge(sums, targets, merged, np.uint64(first))
         expected = np.maximum(np.searchsorted(sums, targets, side="right"), first)
-        assert found.tolist() == expected.tolist()
-        assert last == found[-1]
+        assert merged.tolist() == expected.tolist()
+        assert last == merged[-1]
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -140,11 +140,11 @@ def test_draws_of_any_batch(d, batch, dtype):
     scratch = draws.Merge(
         np.empty(batch), np.empty(batch, np.uint64), np.empty(-(-d // draws.GROUP) + 2), *integers
     )
-    found = draws.multinomial(p, float(p.sum(dtype=float)), n, np.random.default_rng(3), scratch)
+    distinct = draws.multinomial(p, float(p.sum(dtype=float)), n, np.random.default_rng(3), scratch)
     expected = reference.replayed_counts(p.astype(float), n, np.random.default_rng(3), d, batch)
-    assert scratch.positions[:found].tolist() == np.flatnonzero(expected).tolist()
-    assert scratch.counts[:found].tolist() == expected[expected > 0].tolist()
-    indices, weights = np.empty(found, np.int64), np.empty(found, dtype)
+    assert scratch.positions[:distinct].tolist() == np.flatnonzero(expected).tolist()
+    assert scratch.counts[:distinct].tolist() == expected[expected > 0].tolist()
+    indices, weights = np.empty(distinct, np.int64), np.empty(distinct, dtype)
     draws.counted(p, scratch, 0.75, 100, indices, weights)
     assert indices.tolist() == (100 + np.flatnonzero(expected)).tolist()
     chosen = expected > 0
@@ -158,8 +158,8 @@ def test_a_uniform_at_a_running_sum_draws_the_next_entry():
     integers = np.empty((2, d), np.int64)
     scratch = draws.Merge(np.empty(d), np.empty(d, np.uint64), np.empty(2), *integers)
     rng = Scripted(*[1.0] * d)
-    found = interpreted(draws.multinomial)(np.ones(d), float(d), d - 1, rng, scratch)
-    assert scratch.positions[:found].tolist() == list(range(1, d))
+    distinct = interpreted(draws.multinomial)(np.ones(d), float(d), d - 1, rng, scratch)
+    assert scratch.positions[:distinct].tolist() == list(range(1, d))
 
 
 def test_lists_of_what_is_kept():
@@ -231,8 +231,8 @@ def terms(d, rank, seed):
     return np.where(beyond, np.nan, full), lengths, np.where(beyond, 0.0, full)
 
 
-def assert_errors(found, expected):
-    np.testing.assert_allclose(found, expected, rtol=EXACT, atol=EXACT)
+def assert_errors(errors, expected):
+    np.testing.assert_allclose(errors, expected, rtol=EXACT, atol=EXACT)
 
 
 @pytest.mark.parametrize("k", [1, 4, 5, 8, 13])
@@ -416,8 +416,8 @@ def test_factor_with_dropping(count, penalty):
         rank = regression.cholesky(H, features, ridge, 1e-9, kept, L)
         expected, factor = reference.dropped_cholesky(H, features, ridge, 1e-9)
         assert kept[:rank].tolist() == expected
-        found = np.tril(np.nan_to_num(L[:rank, :rank]))
-        np.testing.assert_allclose(found, factor, rtol=0, atol=EXACT * np.sqrt(H.max()))
+        triangle = np.tril(np.nan_to_num(L[:rank, :rank]))
+        np.testing.assert_allclose(triangle, factor, rtol=0, atol=EXACT * np.sqrt(H.max()))
 
         # Entries beyond the rank are not touched, and rows of L beyond it not read.
         right = rng.normal(size=(3, count))

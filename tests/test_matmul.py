@@ -43,9 +43,9 @@ def test_the_product(shape, order, tiles):
 def test_sparse_factors(kind):
     left, right = factors(4, 6, 3)
     for pair in ((kind(left), right), (left, kind(right)), (kind(left), kind(right))):
-        found = matmul(*pair)
-        found = found.toarray() if scipy.sparse.issparse(found) else found
-        np.testing.assert_allclose(found, left @ right, rtol=EXACT, atol=EXACT)
+        product = matmul(*pair)
+        product = product.toarray() if scipy.sparse.issparse(product) else product
+        np.testing.assert_allclose(product, left @ right, rtol=EXACT, atol=EXACT)
 
 
 def test_tiles_cover_the_product_once():
@@ -80,13 +80,13 @@ THREADED = [
 @pytest.mark.parametrize("shape", THREADED)
 def test_same_bits_for_any_number_of_threads(shape, monkeypatch):
     left, right = factors(*shape)
-    found = []
+    computed = []
     for threads in (1, 2, 3):
         monkeypatch.setattr(products.validation, "workers", lambda n, threads=threads: threads)
         with threadpoolctl.threadpool_limits(threads):
-            found.append(matmul(left, right))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+            computed.append(matmul(left, right))
+    np.testing.assert_array_equal(computed[0], computed[1])
+    np.testing.assert_array_equal(computed[0], computed[2])
 
 
 def blas_threads():
@@ -110,9 +110,9 @@ def test_the_number_of_threads_of_blas_is_set_back():
 def test_what_is_not_finite_passes_without_a_warning(tiles):
     left, right = np.ones((6, 2)), np.ones((2, 5))
     left[1, 0], left[5, 1], right[0, 3] = np.nan, np.inf, -np.inf
-    found = matmul(left, right)
-    assert np.isnan(found[1]).all()
-    np.testing.assert_array_equal(np.isneginf(found[0]), [False, False, False, True, False])
-    assert np.isnan(found[5, 3])
-    assert np.isposinf(found[5, 0])
+    product = matmul(left, right)
+    assert np.isnan(product[1]).all()
+    np.testing.assert_array_equal(np.isneginf(product[0]), [False, False, False, True, False])
+    assert np.isnan(product[5, 3])
+    assert np.isposinf(product[5, 0])
     assert np.isposinf(matmul(np.full((1, 2), 1e200), np.full((2, 1), 1e200))).all()

@@ -55,9 +55,9 @@ def test_inclusions_of_first_and_second_order(product, data):
     np.testing.assert_allclose(joint.diagonal(), pi, rtol=EXACT, atol=EXACT)
     C = product.factor().T[live] / product.total
     ratio = joint[np.ix_(live, live)] / np.outer(pi[live], pi[live])
-    found = float((C @ C.T * (ratio - 1)).sum())
+    moment = float((C @ C.T * (ratio - 1)).sum())
     exact = moments.systematic(product, p, s) / product.total**2
-    assert abs(found - exact) <= EXACT * (1 + (C**2).sum() / pi[live].min() ** 2)
+    assert abs(moment - exact) <= EXACT * (1 + (C**2).sum() / pi[live].min() ** 2)
 
 
 @given(products(), st.data())
@@ -67,8 +67,8 @@ def test_priority_against_polynomials(product, data):
     u = product.term_norms / product.total
     for s in range(2, nonzero + 1):
         expected = u**2 @ reference.priority_variances(p, s)
-        found = moments.priority(product, p, s) / product.total**2
-        assert found == pytest.approx(expected, rel=QUADRATURE, abs=EXACT * float(u @ u))
+        moment = moments.priority(product, p, s) / product.total**2
+        assert moment == pytest.approx(expected, rel=QUADRATURE, abs=EXACT * float(u @ u))
     single = moments.priority(product, p, 1)
     assert single == (0.0 if nonzero == 1 else np.inf)
 
@@ -118,12 +118,12 @@ def test_priority_keeps_its_bounds(product, s):
     p = probabilities.optimal(product)
     live = np.count_nonzero(p)
     s = min(s, live)
-    found = moments.priority(product, p, s)
+    moment = moments.priority(product, p, s)
     sharp = bounds.priority(product, s)
-    assert found <= sharp * (1 + QUADRATURE)
+    assert moment <= sharp * (1 + QUADRATURE)
     if 1 < s < live:
         assert sharp <= product.total**2 / (s - 1) * (1 + EXACT)
-        assert found <= moments.poisson(product, p, s - 1) * (1 + QUADRATURE)
+        assert moment <= moments.poisson(product, p, s - 1) * (1 + QUADRATURE)
 
 
 @given(products(), st.data())
@@ -161,8 +161,8 @@ def test_poisson_with_a_cap():
 def test_systematic_depends_on_the_order():
     for signs, expected in (([1, 1, -1, -1], 0.0), ([1, -1, 1, -1], 16.0)):
         product = Product([signs], np.ones(4))
-        found = moments.systematic(product, np.ones(4), 2)
-        np.testing.assert_allclose(found, expected, rtol=EXACT)
+        moment = moments.systematic(product, np.ones(4), 2)
+        np.testing.assert_allclose(moment, expected, rtol=EXACT)
 
 
 @pytest.mark.parametrize("s", [5, 60, 117, 118, 119])
@@ -181,13 +181,13 @@ def test_tiny_inclusions_of_orthogonal_terms():
     p = np.array([1.0, 1e-25, 0.3, 1e-12, 2.0, 0.7])
     product = Product(np.eye(6), np.arange(1.0, 7.0))
     for s in (1, 2, 3):
-        found = moments.systematic(product, p, s)
-        np.testing.assert_allclose(found, moments.poisson(product, p, s), rtol=EXACT)
+        moment = moments.systematic(product, p, s)
+        np.testing.assert_allclose(moment, moments.poisson(product, p, s), rtol=EXACT)
     # The sum of u^2 / pi is in range, the square of u / pi is not.
     p = 10.0 ** -np.linspace(0, 280, 6)
     for s in (1, 3):
-        found = moments.systematic(product, p, s)
-        np.testing.assert_allclose(found, moments.poisson(product, p, s), rtol=EXACT)
+        moment = moments.systematic(product, p, s)
+        np.testing.assert_allclose(moment, moments.poisson(product, p, s), rtol=EXACT)
 
 
 def test_a_huge_weight_leaves_no_trace():
@@ -195,16 +195,16 @@ def test_a_huge_weight_leaves_no_trace():
     terms = np.array([0.3, 1e-14, 0.3, -0.3, -0.3])
     p = np.where(terms == 1e-14, 1e-28, 1.0)
     # The samples {0, 3} and {2, 4} have no error.
-    found = moments.systematic(Product([terms], np.ones(5)), p, 2)
-    np.testing.assert_allclose(found, 2.0, rtol=EXACT)
+    moment = moments.systematic(Product([terms], np.ones(5)), p, 2)
+    np.testing.assert_allclose(moment, 2.0, rtol=EXACT)
 
 
 def test_what_is_left_may_be_nothing():
     """All s places are taken, but for rounding: the rest keeps its chance of 1e-20."""
     p = [1.0, 1e-20, 1e-20]
     # One entry in place of the first: it misses 1, the square of which it has in return.
-    found = moments.systematic(Product(np.eye(3), np.array(p)), p, 1)
-    np.testing.assert_allclose(found, 4e-20, rtol=EXACT)
+    moment = moments.systematic(Product(np.eye(3), np.array(p)), p, 1)
+    np.testing.assert_allclose(moment, 4e-20, rtol=EXACT)
 
 
 @pytest.mark.parametrize("case", KNOWN)
@@ -215,8 +215,8 @@ def test_known_answers(case):
         probabilities.inclusion(p, s, design="poisson"), case["S4_inclusion"], rtol=PUBLISHED
     )
     np.testing.assert_allclose(moments.poisson(product, p, s), case["S4"], rtol=PUBLISHED)
-    found = moments.systematic(product, p, s)
-    np.testing.assert_allclose(found, case["S5_systematic"], rtol=PUBLISHED)
+    moment = moments.systematic(product, p, s)
+    np.testing.assert_allclose(moment, case["S5_systematic"], rtol=PUBLISHED)
 
 
 @pytest.mark.parametrize("design", ["poisson", "systematic", "priority"])

@@ -206,9 +206,9 @@ def test_the_sixth_moment_where_K4_is_bounded(design, monkeypatch):
     assert (above[5] <= exact[5] * 1.01).all()
     # Asked for, it is computed, and kept from then on.
     for exactly in (True, False):
-        found = moments.raw(product, p, [1, 2, 9], 6, design=design, exact=exactly)
+        raw = moments.raw(product, p, [1, 2, 9], 6, design=design, exact=exactly)
         if exactly or design == "multinomial":
-            np.testing.assert_allclose(found, exact, rtol=ROUNDING)
+            np.testing.assert_allclose(raw, exact, rtol=ROUNDING)
 
 
 def test_another_s_costs_no_sum(monkeypatch):
@@ -234,27 +234,27 @@ def test_shapes_follow_s():
 @pytest.mark.parametrize("scale", [1e-60, 1.0, 1e60])
 def test_scales_cannot_overflow_within(scale):
     product = Product(np.array([[3.0, 4.0]]) * scale, [1.0, -1.0])
-    found = moments.raw(product, [3, 4], 2, 6)
+    raw = moments.raw(product, [3, 4], 2, 6)
     unit = moments.raw(Product([[3.0, 4.0]], [1.0, -1.0]), [3, 4], 2, 6)
     with np.errstate(over="ignore", under="ignore"):
         expected = unit * (scale**2) ** K.astype(float)
-    np.testing.assert_allclose(found, expected, rtol=EXACT)
+    np.testing.assert_allclose(raw, expected, rtol=EXACT)
 
 
 def test_no_error_has_no_moments():
     product = Product([[2.0, 2.0]], [3.0, 3.0])
     for design in squared_error.DESIGNS:
-        found = moments.raw(product, [1, 1], 2, 6, design=design)
-        assert (abs(found) <= (ROUNDING * product.total**2) ** K).all()
+        raw = moments.raw(product, [1, 1], 2, 6, design=design)
+        assert (abs(raw) <= (ROUNDING * product.total**2) ** K).all()
     # Everything is kept.
     assert not moments.raw(Product([[1.0, 2.0]], [1.0, 1.0]), [1, 1], 2, 6, design="poisson").any()
 
 
 def test_what_leaves_float64_is_infinite():
     product = Product([[1.0, 1.0]], [1.0, 1.0])
-    found = moments.raw(product, [1.0, 1e-250], 3, 6)
-    assert found[0] == pytest.approx(1e250 / 3, rel=EXACT)
-    assert not (found[1:] < 1e200).any()
+    raw = moments.raw(product, [1.0, 1e-250], 3, 6)
+    assert raw[0] == pytest.approx(1e250 / 3, rel=EXACT)
+    assert not (raw[1:] < 1e200).any()
 
 
 def test_the_law_of_one_draw_keeps_the_larger_table():

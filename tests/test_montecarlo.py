@@ -25,10 +25,10 @@ def test_means_agree_with_S2_at_every_size(shape, size):
     product = sample(rng, *shape)
     p = rng.random(product.d) + 0.1
     s = [1, 3, 7, 20, 4 * product.d]
-    found = montecarlo.squared_errors(product, p, s, trials=size(20_000, 400), rng=1)
+    errors = montecarlo.squared_errors(product, p, s, trials=size(20_000, 400), rng=1)
     exact = moments.multinomial(product, p, s)
-    spread = np.sqrt(moments.variance(product, p, s) / found.shape[1])
-    assert (abs(found.mean(axis=1) - exact) <= STANDARD_ERRORS * spread + EXACT).all()
+    spread = np.sqrt(moments.variance(product, p, s) / errors.shape[1])
+    assert (abs(errors.mean(axis=1) - exact) <= STANDARD_ERRORS * spread + EXACT).all()
 
 
 def test_the_whole_law_agrees_with_enumeration(size):
@@ -38,22 +38,22 @@ def test_the_whole_law_agrees_with_enumeration(size):
     p = np.array([0.5, 0.2, 0.3])
     masks, chances = enumerate_masks(p, 2)
     errors = squared_errors(product, masks)
-    found = montecarlo.squared_errors(product, p, 2, trials=size(50_000, 2000), rng=3)
-    nearest = abs(found[:, None] - errors).argmin(axis=1)
-    assert abs(found - errors[nearest]).max() <= EXACT * errors.max()
+    simulated = montecarlo.squared_errors(product, p, 2, trials=size(50_000, 2000), rng=3)
+    nearest = abs(simulated[:, None] - errors).argmin(axis=1)
+    assert abs(simulated - errors[nearest]).max() <= EXACT * errors.max()
     counts = np.bincount(nearest, minlength=len(errors))
-    assert scipy.stats.chisquare(counts, chances * len(found)).pvalue > SIGNIFICANCE
+    assert scipy.stats.chisquare(counts, chances * len(simulated)).pvalue > SIGNIFICANCE
 
 
 def test_draws_between_two_sizes_are_independent_of_those_before(size):
     """s err_s sums independent terms: Cov(err_s, err_S) = (s / S) Var(err_s), entrywise."""
     product = Product([[3.0, 4.0, 5.0]], [1.0, -1.0, 2.0])
     trials = size(50_000, 3000)
-    found = np.sqrt(montecarlo.squared_errors(product, [1, 1, 1], [2, 50], trials=trials, rng=4))
+    errors = np.sqrt(montecarlo.squared_errors(product, [1, 1, 1], [2, 50], trials=trials, rng=4))
     # With one output the error is a number; its absolute values are positively correlated.
     exact = moments.multinomial(product, [1, 1, 1], [2, 50])
-    assert (abs((found**2).mean(axis=1) / exact - 1) < 30 / np.sqrt(trials)).all()
-    assert scipy.stats.spearmanr(*found).statistic < 0.5
+    assert (abs((errors**2).mean(axis=1) / exact - 1) < 30 / np.sqrt(trials)).all()
+    assert scipy.stats.spearmanr(*errors).statistic < 0.5
 
 
 @pytest.mark.parametrize("design", ["multinomial", "top"])
@@ -93,16 +93,16 @@ def test_sizes_in_any_order_and_shape():
 def test_top_is_its_moment():
     product = sample(np.random.default_rng(10))
     p = probabilities.optimal(product)
-    found = montecarlo.squared_errors(product, p, [3, 12], trials=2, design="top")
-    np.testing.assert_allclose(found.T, [moments.top(product, p, [3, 12])] * 2, atol=EXACT)
+    errors = montecarlo.squared_errors(product, p, [3, 12], trials=2, design="top")
+    np.testing.assert_allclose(errors.T, [moments.top(product, p, [3, 12])] * 2, atol=EXACT)
 
 
 def test_an_entry_of_probability_zero_is_never_drawn(size):
     """Were it drawn, its term (here not zero) would show as an infinite or huge error."""
     product = Product([[1.0, 0.0, 1.0, 0.0]], [1.0, 5.0, -1.0, 7.0])
     p = [0.5, 0.0, 0.5, 0.0]
-    found = montecarlo.squared_errors(product, p, 2, trials=size(20_000, 500), rng=11)
-    assert set(np.unique(found.round(9))) == {0.0, 4.0}
+    errors = montecarlo.squared_errors(product, p, 2, trials=size(20_000, 500), rng=11)
+    assert set(np.unique(errors.round(9))) == {0.0, 4.0}
 
 
 class Fixed:
@@ -139,19 +139,19 @@ def test_measured_quantiles_stay_below_the_bounds(size):
     trials, delta = size(20_000, 300), 0.01
     s = np.array([4, 32, 128])
     for p in (probabilities.optimal(product), probabilities.uniform(30)):
-        found = montecarlo.squared_errors(product, p, s, trials=trials, rng=13)
+        errors = montecarlo.squared_errors(product, p, s, trials=trials, rng=13)
         # More than k errors above a bound of risk delta happen with probability SIGNIFICANCE.
         k = scipy.stats.binom.isf(SIGNIFICANCE, trials, delta)
         limit = bounds.sharpest(product, p, s, delta)
-        assert ((np.sqrt(found) > limit[:, None]).sum(axis=1) <= k).all()
+        assert ((np.sqrt(errors) > limit[:, None]).sum(axis=1) <= k).all()
 
 
 @pytest.mark.large
 def test_the_asymptotic_quantile_is_near_for_many_draws():
     product = sample(np.random.default_rng(14), 20, 30, 1)
     for p in (probabilities.optimal(product), probabilities.uniform(30)):
-        found = montecarlo.squared_errors(product, p, 512, trials=40_000, rng=15)
-        measured = np.sqrt(np.quantile(found, 0.95))
+        errors = montecarlo.squared_errors(product, p, 512, trials=40_000, rng=15)
+        measured = np.sqrt(np.quantile(errors, 0.95))
         assert abs(measured / bounds.asymptotic_quantile(product, p, 512, 0.05) - 1) < 0.07
 
 
@@ -180,15 +180,15 @@ def test_quantile_limit_is_exceeded_as_rarely_as_it_says(size):
 def test_quantile_limit_takes_the_order_statistic_it_states():
     product = sample(np.random.default_rng(16))
     p = probabilities.optimal(product)
-    found = np.sort(montecarlo.squared_errors(product, p, [2, 4], trials=199, rng=17))
+    errors = np.sort(montecarlo.squared_errors(product, p, [2, 4], trials=199, rng=17))
     limit = montecarlo.quantile_limit(product, p, [2, 4], 0.05, trials=199, rng=17)
     floor = montecarlo.rounding(product, p, [2, 4], trials=199)
     assert (floor > 0).all()
     assert (floor < EXACT * limit).all()
-    np.testing.assert_array_equal(limit, np.sqrt(found[:, -10]) + floor)
+    np.testing.assert_array_equal(limit, np.sqrt(errors[:, -10]) + floor)
     risky = montecarlo.quantile_limit(product, p, [2, 4], 0.05, risk=1e-3, trials=199, rng=17)
     k = max(k for k in range(1, 199) if scipy.stats.binom.cdf(k - 1, 199, 0.05) <= 1e-3)
-    np.testing.assert_array_equal(risky, np.sqrt(found[:, -k]) + floor)
+    np.testing.assert_array_equal(risky, np.sqrt(errors[:, -k]) + floor)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def test_means_agree_at_every_size(design, shape, size):
     # Squared errors of priority have a variance from s = 4 on, and a kurtosis from s = 8 on.
     s = [8, 9, product.d - 1] if design == "priority" else [1, 2, 5, 9, product.d - 1]
     trials = size(48_000, 960)
-    found = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=1)
-    groups = found.reshape(len(s), 16, -1).mean(axis=2)
+    errors = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=1)
+    groups = errors.reshape(len(s), 16, -1).mean(axis=2)
     exact = getattr(moments, design)(product, p, s)
     spread = groups.std(axis=1, ddof=1) / 4
     limit = scipy.stats.t.isf(SIGNIFICANCE / 2, 15)
@@ -50,11 +50,11 @@ def test_the_whole_law_agrees_with_enumeration(design, size):
         masks, chances = enumerate_masks(p, s, design)
         errors = squared_errors(product, masks)
         trials = size(50_000, 3000)
-        found = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=3)
-        nearest = abs(found[:, None] - errors).argmin(axis=1)
-        assert abs(found - errors[nearest]).max() <= EXACT * product.total**2
+        simulated = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=3)
+        nearest = abs(simulated[:, None] - errors).argmin(axis=1)
+        assert abs(simulated - errors[nearest]).max() <= EXACT * product.total**2
         counts = np.bincount(nearest, minlength=len(errors))
-        assert scipy.stats.chisquare(counts, chances * len(found)).pvalue > SIGNIFICANCE
+        assert scipy.stats.chisquare(counts, chances * len(simulated)).pvalue > SIGNIFICANCE
 
 
 def test_priority_samples_have_the_law_of_the_sampler(size):
@@ -77,7 +77,7 @@ def test_masks_of_a_trial_are_nested(design, size):
     p = probabilities.mixture(probabilities.optimal(product), np.ones(9), 0.3)
     s = np.array([1, 2, 4, 6, 8, 9])
     trials = size(64, 20)
-    found = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=8)
+    errors = montecarlo.squared_errors(product, p, s, trials=trials, design=design, rng=8)
     stream = np.random.default_rng(8).spawn(1)[0]
     for trial in range(trials):
         ranks = p / (1 - stream.random(9))
@@ -94,7 +94,7 @@ def test_masks_of_a_trial_are_nested(design, size):
             assert (kept | ~before).all()
             before = kept
             expected = squared_errors(product, mask[None])[0]
-            assert abs(found[k, trial] - expected) <= EXACT * product.total**2 * (1 + mask.max())
+            assert abs(errors[k, trial] - expected) <= EXACT * product.total**2 * (1 + mask.max())
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -102,9 +102,9 @@ def test_zero_probabilities_and_sizes_up_to_the_end(design):
     """Entries of p = 0 are not kept; all others are at the last size, and the error is zero."""
     product = Product([[1.0, 0.0, 2.0, 0.0, 3.0]], np.ones(5))
     p = [1, 0, 2, 0, 1]
-    found = montecarlo.squared_errors(product, p, [1, 3], trials=70, design=design, rng=9)
-    assert (found[1] <= EXACT).all()
-    assert (found[0] > EXACT).any()
+    errors = montecarlo.squared_errors(product, p, [1, 3], trials=70, design=design, rng=9)
+    assert (errors[1] <= EXACT).all()
+    assert (errors[0] > EXACT).any()
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -126,11 +126,11 @@ def test_same_bits_for_any_number_of_threads(design):
 def test_limits_by_simulation_hold_for_every_design(design):
     product = sample(np.random.default_rng(11))
     p = probabilities.optimal(product)
-    found = montecarlo.squared_errors(product, p, [4, 6], trials=99, design=design, rng=12)
+    errors = montecarlo.squared_errors(product, p, [4, 6], trials=99, design=design, rng=12)
     limit = montecarlo.quantile_limit(product, p, [4, 6], 0.05, trials=99, design=design, rng=12)
     floor = montecarlo.rounding(product, p, [4, 6], trials=99, design=design, rng=12)
     assert (floor < EXACT * product.total).all()
-    np.testing.assert_array_equal(limit, np.sqrt(np.sort(found)[:, -5]) + floor)
+    np.testing.assert_array_equal(limit, np.sqrt(np.sort(errors)[:, -5]) + floor)
 
 
 @pytest.mark.parametrize("design", DESIGNS)

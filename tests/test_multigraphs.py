@@ -39,22 +39,22 @@ def test_ways_against_every_partition(k, size):
     """Orbit-stabiliser against brute force: each partition of the 2 k places is one way."""
     if k > size(4, 3):
         pytest.skip("a tenth of the time is enough without compilation")
-    found = reference.multigraphs_by_partitions(k)
+    ways = reference.multigraphs_by_partitions(k)
     for graph in connected(k)[k]:
         key = reference.least_names(edges_of(graph), graph.vertices)
-        assert found.pop(key) == graph.ways
+        assert ways.pop(key) == graph.ways
     # What is left falls apart into several graphs.
-    assert all(len(pieces(key)) > 1 for key in found)
+    assert all(len(pieces(key)) > 1 for key in ways)
 
 
 def pieces(edges):
     """Sets of vertices that hang together."""
-    found = []
+    parts = []
     for u, w in edges:
-        touched = [piece for piece in found if piece & {u, w}]
-        found = [piece for piece in found if piece not in touched]
-        found.append({u, w}.union(*touched))
-    return found
+        touched = [piece for piece in parts if piece & {u, w}]
+        parts = [piece for piece in parts if piece not in touched]
+        parts.append({u, w}.union(*touched))
+    return parts
 
 
 def test_ways_add_up_to_the_number_of_partitions():

@@ -31,13 +31,13 @@ def test_faults_have_names_of_their_own():
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_file_of_a_room_has_tests(room):
     package = ROOT / "lth_sketch" / room
-    found = files(room)
-    for tests in found.values():
+    tests_of = files(room)
+    for tests in tests_of.values():
         assert all((ROOT / test).is_file() for test in tests)
     # Lists of names, and the options of numba, compute nothing.
     computing = {p for p in package.glob("*.py") if p.name not in ("__init__.py", "_jit.py")}
     held = {p.relative_to(ROOT) for p in computing}
-    assert held <= found.keys()
+    assert held <= tests_of.keys()
 
 
 @pytest.mark.parametrize("mutant", EQUIVALENT, ids=lambda mutant: mutant.before)

@@ -16,10 +16,10 @@ LAYERS = {"a": np.arange(1.0, 7.0).reshape(2, 3), "b": np.array([0.5, 9.0])}
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_masks_are_those_of_pruning_select_by_name(design, scope):
     options = {"design": design, "scope": scope, "binary": False}
-    found = named.select(LAYERS, 0.5, rng=3, **options)
+    masks = named.select(LAYERS, 0.5, rng=3, **options)
     expected = pruning.select(list(LAYERS.values()), 0.5, rng=3, **options)
-    assert list(found) == list(LAYERS)
-    for mask, other in zip(found.values(), expected, strict=True):
+    assert list(masks) == list(LAYERS)
+    for mask, other in zip(masks.values(), expected, strict=True):
         np.testing.assert_array_equal(mask, other)
 
 
@@ -49,9 +49,9 @@ def test_the_kept_count_is_exact_with_ties_and_dead_layers(sizes, density, desig
 def test_a_floor_keeps_every_layer():
     scores = {"large": np.full(98, 5.0), "small": np.array([1e-9, 1e-8])}
     assert named.kept(named.select(scores, 0.1))["small"] == (0, 2)
-    found = named.select(scores, 0.1, floor=1)
-    np.testing.assert_array_equal(found["small"], [0, 1])
-    assert named.kept(found)["large"] == (9, 98)
+    masks = named.select(scores, 0.1, floor=1)
+    np.testing.assert_array_equal(masks["small"], [0, 1])
+    assert named.kept(masks)["large"] == (9, 98)
 
 
 def test_a_layer_of_zeros_and_a_floor_do_not_go_together():

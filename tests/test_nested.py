@@ -41,8 +41,8 @@ def test_dependent_features_change_no_loss():
     np.testing.assert_allclose(path(X, Y, [0, 1, 2]), [29, 29, 25], rtol=EXACT)
     np.testing.assert_allclose(path(X, Y, [2, 0, 1]), [26, 25, 25], rtol=EXACT)
     twice = np.vstack([X, X])
-    for found in both(twice, np.hstack([Y, Y]), [0, 1, 2]):
-        np.testing.assert_allclose(found[:, 0], [58, 58, 50], rtol=EXACT)
+    for losses in both(twice, np.hstack([Y, Y]), [0, 1, 2]):
+        np.testing.assert_allclose(losses[:, 0], [58, 58, 50], rtol=EXACT)
 
 
 def kappa(X):
@@ -62,19 +62,19 @@ def test_every_prefix_is_a_fit_of_its_own(case, repeats, data):
     assume(kappa(A) < 1e7)
     expected = reference.prefix_losses(A, y, order)
     off = ROUNDING * kappa(A) * np.sum(reference.wide(y) ** 2)
-    for found in (path(A, y, order), Problem(A, y, case.w0).path(order)):
-        assert found.shape == expected.shape
-        np.testing.assert_allclose(found, expected, rtol=0, atol=off)
-        assert (np.diff(found, axis=0) <= off).all()
+    for losses in (path(A, y, order), Problem(A, y, case.w0).path(order)):
+        assert losses.shape == expected.shape
+        np.testing.assert_allclose(losses, expected, rtol=0, atol=off)
+        assert (np.diff(losses, axis=0) <= off).all()
 
 
 @given(problems(conditions=(1e8,)), st.data())
 def test_ill_conditioned_features_that_fit_exactly(case, data):
     order = np.array(data.draw(st.permutations(range(case.X.shape[1]))))
-    found = path(case.X, case.y, order)
+    losses = path(case.X, case.y, order)
     full = len(case.X) if len(case.X) < len(order) else len(order)
     assert (
-        found[full - 1 :]
+        losses[full - 1 :]
         <= (ROUNDING * kappa(case.X) * np.linalg.norm(reference.wide(case.y))) ** 2
     ).all()
 
@@ -92,9 +92,9 @@ def test_the_last_loss_of_an_exact_fit_does_not_drown_in_the_first():
 
 def test_more_features_than_samples_give_a_flat_end():
     A, y = tall(5, 12)
-    found = path(A, y, np.arange(12)[::-1])
-    np.testing.assert_allclose(found[4:], 0, atol=EXACT)
-    assert (found[3] > 1e-6).all()
+    losses = path(A, y, np.arange(12)[::-1])
+    np.testing.assert_allclose(losses[4:], 0, atol=EXACT)
+    assert (losses[3] > 1e-6).all()
 
 
 def test_the_gram_route_is_the_householder_route(size):
@@ -113,10 +113,10 @@ def test_features_only_count_once_their_predecessors_are_in():
     A, y = tall(50, 3)
     A[:, 2] = A[:, 0] + A[:, 1]
     for order in ([0, 1, 2], [0, 2, 1], [2, 1, 0]):
-        for found in both(A, y, order):
-            np.testing.assert_allclose(found, reference.prefix_losses(A, y, order), rtol=EXACT)
-            assert (found[2] == found[1]).all()
-            assert (found[1] < found[0]).all()
+        for losses in both(A, y, order):
+            np.testing.assert_allclose(losses, reference.prefix_losses(A, y, order), rtol=EXACT)
+            assert (losses[2] == losses[1]).all()
+            assert (losses[1] < losses[0]).all()
 
 
 def test_a_feature_is_dependent_on_its_predecessors_only():
@@ -135,9 +135,9 @@ def test_dependence_is_told_beside_nearly_dependent_features():
     A = np.column_stack([Q[:, 0], Q[:, 0] + 2e-4 * Q[:, 1], Q[:, 2], Q[:, 0] - Q[:, 2]])
     A = np.column_stack([A, A[:, 1] + A[:, 2]])
     y = (Q[:, 0] + 2 * Q[:, 2] + Q[:, 3])[:, None]
-    for found in both(A, y, range(5)):
-        np.testing.assert_allclose(found[:, 0], [5, 5, 1, 1, 1], rtol=EXACT)
-        assert (found[3:] == found[2]).all()
+    for losses in both(A, y, range(5)):
+        np.testing.assert_allclose(losses[:, 0], [5, 5, 1, 1, 1], rtol=EXACT)
+        assert (losses[3:] == losses[2]).all()
 
 
 @pytest.mark.parametrize("gap", [1e-5, 1e-7, 1e-9])
@@ -156,8 +156,8 @@ def test_the_gram_route_tells_features_apart_from_a_pivot_on(share, told):
     Q = np.linalg.qr(tall(80, 3)[0])[0]
     gap = np.sqrt(share * tolerances.PIVOT)
     A = np.column_stack([5 * Q[:, 0], 7 * (np.sqrt(1 - gap**2) * Q[:, 0] + gap * Q[:, 1])])
-    found = nested.from_gram(A, Q[:, [0]] + Q[:, [2]], np.arange(2))
-    assert (found is not None) == told
+    losses = nested.from_gram(A, Q[:, [0]] + Q[:, [2]], np.arange(2))
+    assert (losses is not None) == told
 
 
 @pytest.mark.parametrize(("share", "accurate"), [(0.99, False), (1.01, True)])
@@ -167,8 +167,8 @@ def test_the_gram_route_counts_weights_in_unit_norm(share, accurate):
     q, r = np.linalg.qr(tall(80, 2)[0])[0].T
     y = q + share * 2 * k / (k**2 - 1) * r
     for scale in (0.1, 5.0):
-        found = nested.from_gram(scale * q[:, None], y[:, None], np.arange(1))
-        assert (found is not None) == accurate
+        losses = nested.from_gram(scale * q[:, None], y[:, None], np.arange(1))
+        assert (losses is not None) == accurate
 
 
 def test_the_gram_route_declines_weights_that_cancel():

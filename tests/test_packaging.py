@@ -25,8 +25,8 @@ def requirements(section: str, name: str) -> dict[str, str]:
     """The packages of a list of setup.cfg, and the oldest version of each."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    found = re.findall(r"^([\w-]+)(?:\[\S+\])? >=(\S+)$", config.get(section, name), re.M)
-    return dict(found)
+    lowest = re.findall(r"^([\w-]+)(?:\[\S+\])? >=(\S+)$", config.get(section, name), re.M)
+    return dict(lowest)
 
 
 def test_the_oldest_versions_are_those_of_the_metadata():

@@ -44,9 +44,9 @@ def filled(p, n):
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=6), st.data())
 def test_inclusions_of_a_group(p, data):
     n = data.draw(st.integers(1, len(p)))
-    found = groups.inclusions(np.array(p, dtype=float), n, len(p))
-    np.testing.assert_allclose(found, [float(x) for x in filled(p, n)], rtol=EXACT)
-    assert found.sum() == pytest.approx(n, rel=EXACT)
+    pi = groups.inclusions(np.array(p, dtype=float), n, len(p))
+    np.testing.assert_allclose(pi, [float(x) for x in filled(p, n)], rtol=EXACT)
+    assert pi.sum() == pytest.approx(n, rel=EXACT)
 
 
 @pytest.mark.parametrize("p", [*GROUPS, [1, 2, 3, 1, 2], [1, 2], [4, 1, 3]])
@@ -59,10 +59,10 @@ def test_joint_inclusions_by_every_order_and_start(p, n):
         [float(sum(c for kept, c in law.items() if i in kept and j in kept)) for j in range(M)]
         for i in range(M)
     ]
-    found = np.empty((M, M))
+    joint = np.empty((M, M))
     values = np.array([float(x) for x in pi])
-    kernels.joint(values, groups.between(M), np.empty(M, np.int64), found)
-    np.testing.assert_allclose(found, exact, rtol=EXACT, atol=EXACT)
+    kernels.joint(values, groups.between(M), np.empty(M, np.int64), joint)
+    np.testing.assert_allclose(joint, exact, rtol=EXACT, atol=EXACT)
 
 
 @pytest.mark.parametrize("p", GROUPS)
@@ -118,13 +118,13 @@ def test_counts_are_exact_and_bits_those_of_any_threads(dtype, monkeypatch):
     monkeypatch.setattr(blockwise, "BLOCK", 100)
     p = np.random.default_rng(1).gamma(0.3, size=4000).astype(dtype)
     p[:40] = 0.0
-    found = [sampling.grouped(p, (2, 4), rng=2, n_jobs=n) for n in (1, 2, 5)]
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
-    assert found[0].dtype == dtype
-    assert (np.count_nonzero(found[0].reshape(-1, 4), axis=1) == 2).all()
+    masks = [sampling.grouped(p, (2, 4), rng=2, n_jobs=n) for n in (1, 2, 5)]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    np.testing.assert_array_equal(masks[0], masks[2])
+    assert masks[0].dtype == dtype
+    assert (np.count_nonzero(masks[0].reshape(-1, 4), axis=1) == 2).all()
     ones = sampling.grouped(p, (2, 4), binary=True, rng=2)
-    np.testing.assert_array_equal(ones, found[0] > 0)
+    np.testing.assert_array_equal(ones, masks[0] > 0)
 
 
 @given(

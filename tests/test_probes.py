@@ -28,12 +28,12 @@ def test_the_limit_covers(name, count, size):
     rng = np.random.default_rng([count, len(name)])
     A, B, nothing = np.diag(values), np.eye(6), np.zeros((6, 6))
     truth = np.linalg.norm(values)
-    found = [
+    certificates = [
         montecarlo.probe(A, B, nothing, probes=count, delta=delta, rng=rng) for _ in range(trials)
     ]
-    missed = sum(limit < truth for _, limit in found)
+    missed = sum(limit < truth for _, limit in certificates)
     assert missed <= scipy.stats.binom.isf(RISK, trials, delta)
-    squares = np.array([estimate**2 for estimate, _ in found])
+    squares = np.array([estimate**2 for estimate, _ in certificates])
     # The variance of z'Hz is 2 ||H||^2; the mean is near its expectation.
     width = np.sqrt(2 * np.sum(values**4) / count / trials)
     assert abs(squares.mean() - truth**2) <= 7 * width
@@ -60,8 +60,8 @@ def test_every_form_gives_the_same():
     expected = montecarlo.probe(A, B, other, rng=1)
     forms = (np.asfortranarray, scipy.sparse.csr_array, scipy.sparse.coo_array, aslinearoperator)
     for form in forms:
-        found = montecarlo.probe(form(A), form(B), form(other), rng=1)
-        np.testing.assert_allclose(found, expected, rtol=EXACT)
+        certificate = montecarlo.probe(form(A), form(B), form(other), rng=1)
+        np.testing.assert_allclose(certificate, expected, rtol=EXACT)
     many = montecarlo.probe(A, B, other, probes=20_000, rng=2)
     np.testing.assert_allclose(many.estimate, np.linalg.norm(other - A @ B), rtol=0.05)
     assert many.estimate < many.limit < 1.05 * many.estimate
@@ -71,9 +71,9 @@ def test_a_drawn_mask():
     rng = np.random.default_rng(3)
     A, w = rng.normal(size=(30, 12)), rng.normal(size=12)
     mask = sampling.mask(np.ones(12), 6, rng=4)
-    found = montecarlo.probe(A, w, mask=mask, probes=10, rng=5)
+    certificate = montecarlo.probe(A, w, mask=mask, probes=10, rng=5)
     same = montecarlo.probe(A, w, A @ (mask * w), probes=10, rng=5)
-    np.testing.assert_allclose(found, same, rtol=EXACT)
+    np.testing.assert_allclose(certificate, same, rtol=EXACT)
     assert montecarlo.probe(A, w, mask=np.ones(12), rng=6) == (0.0, 0.0)
 
 

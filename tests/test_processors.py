@@ -37,15 +37,15 @@ for dtype in (np.float64, np.float32):
 
 @pytest.mark.large
 def test_two_targets_of_the_compiler_give_the_same_bits():
-    found = []
+    digests = []
     for target in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}):
         command = [sys.executable, "-c", DIGESTS]
         done = subprocess.run(
             command, env=os.environ | target, capture_output=True, text=True, check=True
         )
-        found.append(done.stdout.splitlines())
-    assert len(found[0]) == 22
-    assert found[0] == found[1]
+        digests.append(done.stdout.splitlines())
+    assert len(digests[0]) == 22
+    assert digests[0] == digests[1]
 
 
 @st.composite
@@ -82,9 +82,9 @@ def test_sums_of_many_sizes_are_exact(size):
     for spread in (0, 30, 90, 300):
         d = size(200_000, 500)
         p = np.ldexp(rng.random(d), -rng.integers(0, spread + 1, d))
-        found = checked.threshold(checked.survey(p), 1)
-        assert found == math.fsum(p)
+        tau = checked.threshold(checked.survey(p), 1)
+        assert tau == math.fsum(p)
         # Weights far below a cap that is itself far below the largest.
         p[:10] = 2.0**40
-        found = checked.threshold(checked.survey(p), 11)
-        assert found == math.fsum(p[10:])
+        tau = checked.threshold(checked.survey(p), 11)
+        assert tau == math.fsum(p[10:])

@@ -50,16 +50,16 @@ def save(path, tensors, about=None):
 def model(dtype, seed=0, shapes=((40, 33), (7, 11, 13), (2, 1), (60, 31), (3, 300))):
     """Tensors that straddle blocks, a layer of zeros, biases, and many equal magnitudes."""
     rng = np.random.default_rng(seed)
-    found = {}
+    weights = {}
     for number, shape in enumerate(shapes):
         values = rng.standard_normal(shape).astype(np.float32) * 0.05
         if number == 1:
             values[:] = 0
         if number == 4:
             values = np.round(values * 40) / 40
-        found[f"layer{number}.weight"] = encoded(values, dtype)
-        found[f"layer{number}.bias"] = encoded(np.ones(shape[0], np.float32), dtype)
-    return found
+        weights[f"layer{number}.weight"] = encoded(values, dtype)
+        weights[f"layer{number}.bias"] = encoded(np.ones(shape[0], np.float32), dtype)
+    return weights
 
 
 def encoded(values, dtype):
@@ -86,13 +86,13 @@ def sharded(folder, tensors, count):
 def masks(path):
     """Every mask of a result, by name."""
     files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    found = {}
+    stored = {}
     for file in files:
         for tensor in shards.opened(file).tensors:
             raw = file.read_bytes()[tensor.start : tensor.start + tensor.nbytes]
             kind = {"BOOL": np.bool_, "F32": np.float32}.get(tensor.dtype, np.uint16)
-            found[tensor.name] = np.frombuffer(raw, kind).reshape(tensor.shape)
-    return found
+            stored[tensor.name] = np.frombuffer(raw, kind).reshape(tensor.shape)
+    return stored
 
 
 def expected(tensors, density, design, seed, *, scope="global", floor=0, binary=True):
@@ -101,7 +101,7 @@ def expected(tensors, density, design, seed, *, scope="global", floor=0, binary=
     sizes = [tensors[name][1].size for name in names]
     groups = [names] if scope == "global" else [[name] for name in names]
     kept = plans.grouped(names, sizes, density, scope, floor)
-    found = {}
+    masks = {}
     for group, plan, child in zip(
         groups, kept, np.random.default_rng(seed).spawn(len(groups)), strict=True
     ):
@@ -118,9 +118,9 @@ def expected(tensors, density, design, seed, *, scope="global", floor=0, binary=
             s = draws(p, s, design)
             mask += sampling.mask(p, s, design=design, binary=binary, rng=child).astype(np.float32)
         for name, part in zip(group, parts, strict=True):
-            found[name], mask = mask[: len(part)], mask[len(part) :]
-            found[name] = found[name].reshape(tensors[name][1].shape)
-    return {name: mask != 0 if binary else mask for name, mask in found.items()}
+            masks[name], mask = mask[: len(part)], mask[len(part) :]
+            masks[name] = masks[name].reshape(tensors[name][1].shape)
+    return {name: mask != 0 if binary else mask for name, mask in masks.items()}
 
 
 def draws(p, kept, design):
@@ -128,10 +128,10 @@ def draws(p, kept, design):
     return 2 * kept if design == "multinomial" else kept
 
 
-def same(found, wanted):
-    assert found.keys() == wanted.keys()
+def same(masks, wanted):
+    assert masks.keys() == wanted.keys()
     for name, mask in wanted.items():
-        np.testing.assert_array_equal(found[name], mask, err_msg=name)
+        np.testing.assert_array_equal(masks[name], mask, err_msg=name)
 
 
 @pytest.mark.parametrize("dtype", ["BF16", "F16", "F32", "mixed"])
@@ -150,16 +150,16 @@ def test_any_sharding_gives_the_bits_of_a_draw(design, dtype, tmp_path, monkeypa
                     sharded(folder, tensors, count)
                 out = tmp_path / "out" / f"{density}-{count}-{binary}"
                 out.parent.mkdir(exist_ok=True)
-                found = checkpoints.prune(
+                report = checkpoints.prune(
                     folder, out, density=density, design=design, rescale=not binary, rng=5, n_jobs=2
                 )
                 same(masks(out), wanted)
                 counts = {n: int(np.count_nonzero(m)) for n, m in wanted.items()}
-                assert {n: k.kept for n, k in found.kept.items()} == counts
+                assert {n: k.kept for n, k in report.kept.items()} == counts
                 total = sum(c.nbytes for _, c in tensors.values() if c.ndim > 1)
                 if dtype in plans.NARROW:
                     late = design == "priority" and not binary
-                    assert found.read == (3 if late else 2) * total
+                    assert report.read == (3 if late else 2) * total
                 assert not list(out.glob(".*"))
 
 
@@ -318,9 +318,9 @@ def test_integers_are_the_uniforms_of_numpy(length):
 def test_random_scores_keep_a_uniform_share(tmp_path):
     tensors = model("BF16")
     folder = sharded(tmp_path / "model", tensors, 2)
-    found = checkpoints.prune(folder, tmp_path / "out", density=0.25, score="random", rng=1)
-    total = sum(kept.size for kept in found.kept.values())
-    assert sum(kept.kept for kept in found.kept.values()) == math.floor(0.25 * total + 0.5)
+    report = checkpoints.prune(folder, tmp_path / "out", density=0.25, score="random", rng=1)
+    total = sum(kept.size for kept in report.kept.values())
+    assert sum(kept.kept for kept in report.kept.values()) == math.floor(0.25 * total + 0.5)
     ones = {n: (d, np.full_like(c, 0x3F80)) for n, (d, c) in tensors.items()}
     same(masks(tmp_path / "out"), expected(ones, 0.25, "priority", 1))
 
@@ -337,12 +337,12 @@ def test_applied_masks_keep_types_and_everything_else(dtype, tmp_path):
         wanted = expected(tensors, 0.3, "poisson", 4, binary=not rescale)
         index = json.loads((out / "model.safetensors.index.json").read_text())
         assert index["weight_map"].keys() == tensors.keys()
-        found = masks(out)
+        drawn = masks(out)
         for name, (kind, codes) in tensors.items():
             values = reading.decoded(codes, kind)
             if name in wanted:
                 values = values * wanted[name].astype(np.float32)
-            result = found[name].view(codes.dtype)
+            result = drawn[name].view(codes.dtype)
             np.testing.assert_array_equal(
                 reading.decoded(result, kind), reading.decoded(reading.encoded(values, kind), kind)
             )
@@ -358,7 +358,7 @@ def test_single_files_and_other_formats(tmp_path):
             results = []
             for suffix in (".safetensors", ".npz"):
                 out = tmp_path / f"mask{suffix}"
-                found = checkpoints.prune(
+                report = checkpoints.prune(
                     tmp_path / f"model{suffix}",
                     out,
                     density=0.3,
@@ -368,7 +368,7 @@ def test_single_files_and_other_formats(tmp_path):
                     rescale=rescale,
                     rng=8,
                 )
-                results.append((checkpoints.read(out), found.kept))
+                results.append((checkpoints.read(out), report.kept))
             (first, counts), (second, others) = results
             assert counts == others
             same(first, second)
@@ -450,10 +450,10 @@ def test_a_run_that_is_killed_goes_on(tmp_path, monkeypatch):
             with pytest.raises(Killed):
                 checkpoints.prune(folder, tmp_path / "again", **options, rng=seed)
         checkpoints.prune(folder, tmp_path / "again", **options, rng=seed)
-        found = masks(tmp_path / "again")
-        total = sum(mask.size for mask in found.values())
-        assert sum(int(mask.sum()) for mask in found.values()) == math.floor(0.3 * total + 0.5)
-    same(found, expected(tensors, 0.3, "systematic", 8))
+        drawn = masks(tmp_path / "again")
+        total = sum(mask.size for mask in drawn.values())
+        assert sum(int(mask.sum()) for mask in drawn.values()) == math.floor(0.3 * total + 0.5)
+    same(drawn, expected(tensors, 0.3, "systematic", 8))
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):

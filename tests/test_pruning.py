@@ -226,14 +226,14 @@ def test_sources_of_data(dtype):
     np.testing.assert_array_equal(X, before)
     assert got["real"] is X
     np.testing.assert_array_equal(got["ones"], np.ones((1, 50)))
-    assert all(found.dtype == dtype for found in got.values())
-    assert all(found.shape == X.shape for kind, found in got.items() if kind != "ones")
+    assert all(part.dtype == dtype for part in got.values())
+    assert all(part.shape == X.shape for kind, part in got.items() if kind != "ones")
     for kind in ("shuffled_pixels", "random_pixels"):
         assert (got[kind] != X).any()
         np.testing.assert_array_equal(np.sort(got[kind], axis=1), np.sort(X, axis=1))
     order = [np.flatnonzero((column == X.T).all(axis=1)) for column in got["shuffled_pixels"].T]
-    assert sorted(int(found[0]) for found in order) == list(range(50))
-    norms = {kind: np.linalg.norm(found, axis=0) for kind, found in got.items()}
+    assert sorted(int(part[0]) for part in order) == list(range(50))
+    norms = {kind: np.linalg.norm(part, axis=0) for kind, part in got.items()}
     spread = {kind: norm.std() / norm.mean() for kind, norm in norms.items()}
     assert spread["shuffled_pixels"] == pytest.approx(spread["real"], rel=float(SINGLE))
     for kind in ("random_pixels", "gaussian", "uniform"):

@@ -25,18 +25,18 @@ def layers(draw, positive=True, max_size=5):
     """One to three layers of integer scores, with ties and (one entry a layer at least) zeros."""
     sizes = draw(st.lists(st.integers(1, max_size), min_size=1, max_size=3))
     entries = st.integers(1 if positive else -3, 4)
-    found = [np.array(draw(st.lists(entries, min_size=n, max_size=n)), float) for n in sizes]
-    for layer in found:
+    layers = [np.array(draw(st.lists(entries, min_size=n, max_size=n)), float) for n in sizes]
+    for layer in layers:
         layer[0] = layer[0] or 1.0
-    return found
+    return layers
 
 
-def flat(found):
-    return np.concatenate([np.ravel(layer) for layer in found])
+def flat(masks):
+    return np.concatenate([np.ravel(layer) for layer in masks])
 
 
-def size(found):
-    return sum(layer.size for layer in found)
+def size(masks):
+    return sum(layer.size for layer in masks)
 
 
 # --- counts, ties, floors -----------------------------------------------------------------------
@@ -326,25 +326,25 @@ def test_the_shuffle_shuffles():
     masks[0][:5] = 1.0
     masks[1][:10] = 2.5
     before = [mask.copy() for mask in masks]
-    found = pruning.shuffle(masks, rng)
-    for mask, old, new in zip(masks, before, found, strict=True):
+    shuffled = pruning.shuffle(masks, rng)
+    for mask, old, new in zip(masks, before, shuffled, strict=True):
         np.testing.assert_array_equal(mask, old)
         assert new.shape == old.shape
         assert new.dtype == old.dtype
         np.testing.assert_array_equal(np.sort(new, axis=None), np.sort(old, axis=None))
-    assert (found[0] != masks[0]).any()
-    assert (found[1] != masks[1]).any()
+    assert (shuffled[0] != masks[0]).any()
+    assert (shuffled[1] != masks[1]).any()
     # Not whole rows or columns alone.
-    assert len(set(found[0].sum(axis=1))) > 1
-    assert len(set(found[0].sum(axis=0))) > 1
-    np.testing.assert_array_equal(found[2], 1.0)
+    assert len(set(shuffled[0].sum(axis=1))) > 1
+    assert len(set(shuffled[0].sum(axis=0))) > 1
+    np.testing.assert_array_equal(shuffled[2], 1.0)
 
 
 def test_all_orders_of_a_shuffle_are_equally_likely():
     rng = np.random.default_rng(0)
     mask = np.array([[1.0, 1.0], [0.0, 0.0]])
-    found = [pruning.shuffle(mask, rng) for _ in range(6000)]
-    codes = [int(f.ravel() @ [8, 4, 2, 1]) for f in found]
+    shuffled = [pruning.shuffle(mask, rng) for _ in range(6000)]
+    codes = [int(f.ravel() @ [8, 4, 2, 1]) for f in shuffled]
     counts = np.array([codes.count(code) for code in (3, 5, 6, 9, 10, 12)])
     assert counts.sum() == 6000
     # Binomial(6000, 1/6).
@@ -419,9 +419,9 @@ def test_bad_types():
 
 def test_a_mapping_comes_back_as_one_and_its_names_are_told():
     layers = {"first": np.array([5.0, 4.0]), "second": np.array([1.0, 2.0])}
-    found = pruning.select(layers, 0.5, floor=1)
-    assert list(found) == ["first", "second"]
-    assert found["first"].tolist() == [1.0, 0.0]
+    masks = pruning.select(layers, 0.5, floor=1)
+    assert list(masks) == ["first", "second"]
+    assert masks["first"].tolist() == [1.0, 0.0]
     with pytest.raises(ValueError, match=r"scores\['second'\] are all zero"):
         pruning.select(layers | {"second": np.zeros(2)}, 0.5)
     with pytest.raises(ValueError, match=r"scores\['first'\] has rows of 2"):

@@ -70,13 +70,13 @@ def test_sizes_that_vanish_like_one_over_s():
 @pytest.mark.parametrize("delta", [5e-324, 1e-310, 1e-250, 1e-20, 0.5, 1 - 2**-53])
 def test_risks_up_to_the_ends(delta):
     for bound in (bounds.cantelli, bounds.mcdiarmid, bounds.bousquet, bounds.radial):
-        found = float(bound(product, P, 5, delta))
-        assert 0 < found < np.inf
-    found = float(bounds.asymptotic_quantile(product, P, 5, delta))
+        value = float(bound(product, P, 5, delta))
+        assert 0 < value < np.inf
+    value = float(bounds.asymptotic_quantile(product, P, 5, delta))
     # One output: the law is that of one chi-square, known in its own logarithm.
     scale = float(bounds.asymptotic_quantile(product, P, 5, 0.1)) / scipy.special.ndtri(0.95)
     expected = -scipy.special.ndtri_exp(np.log(delta) - np.log(2))
-    assert found == pytest.approx(scale * expected, rel=1e-7)
+    assert value == pytest.approx(scale * expected, rel=1e-7)
 
 
 def test_quantiles_of_any_weights_are_inverses():
@@ -97,8 +97,8 @@ def test_rates_and_risks_are_checked():
 
 
 def test_draws_needed_ends():
-    found = bounds.draws_needed(moments.optimal, 1e-14, product, max_draws=2**62)
-    assert moments.optimal(product, found) <= 1e-14 < moments.optimal(product, found - 2**10)
+    needed = bounds.draws_needed(moments.optimal, 1e-14, product, max_draws=2**62)
+    assert moments.optimal(product, needed) <= 1e-14 < moments.optimal(product, needed - 2**10)
     with pytest.raises(ValueError, match="not reached"):
         bounds.draws_needed(moments.optimal, 0.0, product, max_draws=2**63 - 1)
 
@@ -107,17 +107,17 @@ def test_columns_of_any_size_on_a_path():
     rng = np.random.default_rng(1)
     X, y = rng.normal(size=(9, 3)), rng.normal(size=9)
     for size in (1e-158, 1e-170, 1e-300):
-        found = regression.path(X * [1.0, size, 1.0], y, [1, 0, 2])
-        np.testing.assert_allclose(found, reference.prefix_losses(X, y, [1, 0, 2]), rtol=1e-10)
+        losses = regression.path(X * [1.0, size, 1.0], y, [1, 0, 2])
+        np.testing.assert_allclose(losses, reference.prefix_losses(X, y, [1, 0, 2]), rtol=1e-10)
 
 
 def test_training_at_the_ends():
     X, y = np.eye(2) * [1.0, 1e-130], np.ones(2)
     for kind, key in (("flow", "time"), ("ridge", "penalty")):
         for value in (0.0, 1e-320, 1e-160, 1.0, 1e160, 1e308, np.inf):
-            found = bounds.displacement(X, y, kind, **{key: value})
-            assert found >= 0
-            assert np.isfinite(found)
+            bound = bounds.displacement(X, y, kind, **{key: value})
+            assert bound >= 0
+            assert np.isfinite(bound)
     for penalty in (5e-324, 1e-160, 1.0, 1e160, 1e308):
         assert np.isfinite(bounds.retrained(0.5, X, y, penalty=penalty))
     for name, call in (
@@ -134,9 +134,9 @@ def test_chances_are_chances(size):
     for power in (1, 9, 30):
         p = rng.random(size(40, 12)) ** power
         for s in (1, 5, len(p) // 2, len(p) - 1):
-            found = probabilities.inclusion(p, s, design="priority")
-            assert (found >= 0).all()
-            assert (found <= 1).all()
+            pi = probabilities.inclusion(p, s, design="priority")
+            assert (pi >= 0).all()
+            assert (pi <= 1).all()
 
 
 def test_weights_of_any_sizes_are_counted():

@@ -19,7 +19,7 @@ def losses(X, y):
     problem, d = Problem(X, y), X.shape[1]
     ones = scipy.sparse.csr_array(np.ones((1, d)))
     rate = 1.0 / problem.singular_values[0] ** 2
-    found = {
+    by_route = {
         "path": path(X, y, np.arange(d))[-1],
         "path backwards": path(X, y, np.arange(d)[::-1])[-1],
         "problem.path": problem.path(np.arange(d))[-1],
@@ -29,8 +29,8 @@ def losses(X, y):
         "fit_masks": fit_masks(X, y, ones)[0][0, 0],
     }
     if problem.singular_values[-1] > 1e-4 * problem.singular_values[0]:
-        found["descent"] = problem.loss(problem.gradient_descent(rate, 2**62))
-    return found
+        by_route["descent"] = problem.loss(problem.gradient_descent(rate, 2**62))
+    return by_route
 
 
 def test_a_column_far_from_zero():
@@ -42,8 +42,8 @@ def test_a_column_far_from_zero():
     expected = reference.exact_loss(X, y)
     assert expected < 0.1
     # The data themselves are known to eps times the condition of unit columns, about 1e8.
-    for name, found in losses(X, y).items():
-        assert found == pytest.approx(expected, rel=1e-6), name
+    for name, loss in losses(X, y).items():
+        assert loss == pytest.approx(expected, rel=1e-6), name
     assert Problem(X, y).rank == 2
 
 
@@ -54,15 +54,15 @@ def test_columns_of_any_size(size):
     y = rng.normal(size=30)
     expected = reference.exact_loss(X, y)
     scaled = X * [1.0, size, 1.0, size]
-    for name, found in losses(scaled, y).items():
-        assert found == pytest.approx(expected, rel=EXACT), name
+    for name, loss in losses(scaled, y).items():
+        assert loss == pytest.approx(expected, rel=EXACT), name
     shares = probabilities.leverage(scaled)
     np.testing.assert_allclose(shares, probabilities.leverage(X), rtol=EXACT)
     # A dependent column stays one.
     twice = np.column_stack([scaled, scaled[:, 1] * 1e-3])
     assert Problem(twice, y).rank == 4
-    for name, found in losses(twice, y).items():
-        assert found == pytest.approx(expected, rel=EXACT), name
+    for name, loss in losses(twice, y).items():
+        assert loss == pytest.approx(expected, rel=EXACT), name
 
 
 @given(
@@ -83,9 +83,9 @@ def test_every_route_agrees(seed, n, exponents, dependent):
     y = rng.integers(-3, 4, n).astype(float)
     expected = reference.exact_loss(X, y)
     scaled = X * 2.0 ** np.array(exponents)
-    for name, found in losses(scaled, y).items():
+    for name, loss in losses(scaled, y).items():
         # An exact fit leaves the square of rounding.
-        assert found == pytest.approx(expected, rel=1e-9, abs=EXACT * (y @ y)), name
+        assert loss == pytest.approx(expected, rel=1e-9, abs=EXACT * (y @ y)), name
     nonzero = np.abs(X).max(axis=0) > 0
     wanted = np.linalg.matrix_rank(X / np.maximum(np.linalg.norm(X, axis=0), 1e-300))
     assert Problem(scaled, y).rank == wanted

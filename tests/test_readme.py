@@ -67,11 +67,11 @@ def test_a_false_bound_is_refuted_by_the_smallest_shapes(tmp_path):
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed" in done.stdout
     # One sample and two terms, for a single term has no cross terms to forget.
-    found = re.search(
+    match = re.search(
         r"for A = \[\[(\S+), (\S+)\]\], B = \[\[?(\S+?)\]?, \[?(\S+?)\]\]?, p", done.stdout
     )
-    assert found is not None, done.stdout
-    a1, a2, b1, b2 = map(float, found.groups())
+    assert match is not None, done.stdout
+    a1, a2, b1, b2 = map(float, match.groups())
     assert a1 * b1 == -a2 * b2 != 0
 
 

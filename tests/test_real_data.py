@@ -44,11 +44,13 @@ def draw(request, product):
 @pytest.mark.large
 def test_means_quantiles_and_the_asymptotic_law(product, draw):
     trials = 20_000
-    found = montecarlo.squared_errors(product, draw, S, trials=trials, rng=1)
+    simulated = montecarlo.squared_errors(product, draw, S, trials=trials, rng=1)
     exact = moments.multinomial(product, draw, S)
     spread = np.sqrt(moments.variance(product, draw, S) / trials)
-    assert (abs(found.mean(axis=1) - exact) <= scipy.stats.norm.isf(SIGNIFICANCE) * spread).all()
-    errors = np.sqrt(found)
+    assert (
+        abs(simulated.mean(axis=1) - exact) <= scipy.stats.norm.isf(SIGNIFICANCE) * spread
+    ).all()
+    errors = np.sqrt(simulated)
     allowed = scipy.stats.binom.isf(SIGNIFICANCE, trials, DELTA)
     for bound in (bounds.mcdiarmid, bounds.bousquet, bounds.radial, bounds.cantelli):
         limit = bound(product, draw, S, DELTA)
@@ -60,8 +62,8 @@ def test_means_quantiles_and_the_asymptotic_law(product, draw):
 def test_asymptotic_quantiles_are_within_seven_percent(product):
     s = S[S >= 128]
     for p in (probabilities.optimal(product), probabilities.data_free(product.B)):
-        found = montecarlo.squared_errors(product, p, s, trials=20_000, rng=2)
-        measured = np.sqrt(np.quantile(found, 1 - DELTA, axis=1))
+        errors = montecarlo.squared_errors(product, p, s, trials=20_000, rng=2)
+        measured = np.sqrt(np.quantile(errors, 1 - DELTA, axis=1))
         limit = bounds.asymptotic_quantile(product, p, s, DELTA)
         assert (abs(limit / measured - 1) < 0.07).all()
 

@@ -188,9 +188,9 @@ def test_trajectories_put_time_first(case, data):
 def test_loss_is_the_sum_of_squares(case):
     problem = Problem(case.X, case.y)
     expected = np.sum((case.y - case.X @ case.w0) ** 2, axis=0)
-    found = problem.loss(case.w0)
-    assert np.shape(found) == np.shape(expected)
-    np.testing.assert_allclose(found, expected, atol=ROUNDING * case.size**2, rtol=0)
+    loss = problem.loss(case.w0)
+    assert np.shape(loss) == np.shape(expected)
+    np.testing.assert_allclose(loss, expected, atol=ROUNDING * case.size**2, rtol=0)
 
 
 @given(problems())
@@ -349,8 +349,8 @@ def test_e1_masking_the_trained_model(case, training):
         chance * reference.squared_error(case.X, w_end, m)
         for m, chance in reference.replacement_masks(p, 2)
     )
-    found = moments.multinomial(product, p, 2)
-    assert abs(found - expected) <= EXACT * product.d * product.total**2
+    moment = moments.multinomial(product, p, 2)
+    assert abs(moment - expected) <= EXACT * product.d * product.total**2
 
 
 def test_e2_the_plain_draw_has_a_heavy_tail_over_initializations():

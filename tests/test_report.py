@@ -72,7 +72,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def count(self, tag, **attributes):
-        return sum(name == tag and attributes.items() <= found.items() for name, found in self.tags)
+        return sum(name == tag and attributes.items() <= given.items() for name, given in self.tags)
 
 
 def of(*rows, **options):

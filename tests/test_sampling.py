@@ -211,10 +211,10 @@ def test_uniforms_beyond_the_running_sum_go_to_the_last_entry_that_counts():
 def test_three_hundred_orders_of_magnitude(design, blocks):
     p = 10.0 ** -np.arange(0.0, 301.0, 25.0)
     for s in (1, 5, 13):
-        found = mask(p, s, design=design, rng=16)
-        assert np.isfinite(found).all()
-        assert design == "multinomial" or found[0] == pytest.approx(1)
-        assert design not in FIXED or np.count_nonzero(found) == s
+        drawn = mask(p, s, design=design, rng=16)
+        assert np.isfinite(drawn).all()
+        assert design == "multinomial" or drawn[0] == pytest.approx(1)
+        assert design not in FIXED or np.count_nonzero(drawn) == s
 
 
 @pytest.mark.parametrize("exponent", [-945, -1000])
@@ -223,10 +223,10 @@ def test_systematic_threshold_of_the_smallest_numbers(exponent, blocks):
     plain, tiny = np.array([4.0, 3, 1, 2, 2]), np.ldexp([0.0, 3, 1, 2, 2], exponent)
     tiny[0] = 2.0**-200
     for seed in range(9):
-        found, expected = (draw(p, 3, design="systematic", rng=seed) for p in (tiny, plain))
-        assert [x.tolist() for x in found] == [x.tolist() for x in expected]
-    found, expected = (masks(p, 3, 10, design="systematic", rng=1) for p in (tiny, plain))
-    assert found.toarray().tolist() == expected.toarray().tolist()
+        small, expected = (draw(p, 3, design="systematic", rng=seed) for p in (tiny, plain))
+        assert [x.tolist() for x in small] == [x.tolist() for x in expected]
+    small, expected = (masks(p, 3, 10, design="systematic", rng=1) for p in (tiny, plain))
+    assert small.toarray().tolist() == expected.toarray().tolist()
 
 
 def test_lifting_changes_no_digit():
@@ -293,7 +293,7 @@ def test_a_walk_that_completes_another_number_is_walked_again(monkeypatch, exces
     threshold = checked.threshold
     monkeypatch.setattr(blockwise, "BLOCK", 7)
     monkeypatch.setattr(
-        checked, "threshold", lambda found, s, threads: threshold(found, s) * s / (s + excess)
+        checked, "threshold", lambda count, s, threads: threshold(count, s) * s / (s + excess)
     )
     p = np.random.default_rng(29).random(50) + 0.5
     for seed in range(20):

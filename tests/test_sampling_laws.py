@@ -70,14 +70,14 @@ def test_inclusions_of_single_draws(design, n_blocks, size, monkeypatch):
 @pytest.mark.parametrize("design", UNBIASED)
 def test_rows_of_masks_are_unbiased_and_independent(design, size):
     n = size(20_000, 1_000)
-    found = masks(P, 3, n, design=design, rng=4)
-    assert found.shape == (n, 6)
-    assert found.has_sorted_indices
-    kept = found.toarray() > 0
+    rows = masks(P, 3, n, design=design, rng=4)
+    assert rows.shape == (n, 6)
+    assert rows.has_sorted_indices
+    kept = rows.toarray() > 0
     for column, pi in zip(kept.T, inclusion(P, 3, design=design), strict=True):
         assert scipy.stats.binomtest(int(column.sum()), n, min(1.0, pi)).pvalue > RISK / 6
     # E m_i = 1, with an exact variance only for bounded weights: compare within 7 standard errors.
-    live = found.toarray()[:, P > 0]
+    live = rows.toarray()[:, P > 0]
     errors = live.std(axis=0) / np.sqrt(n)
     assert (abs(live.mean(axis=0) - 1) <= 7 * errors + EXACT).all()
     # Neighbouring rows repeat one another no more often than chance has it.

@@ -103,8 +103,8 @@ def test_priority_where_a_bin_holds_many_ranks(s, monkeypatch):
 def test_draws_with_replacement_of_any_length(d):
     p = np.random.default_rng(31).random(d)
     counts = reference.replayed_counts(p, 40, np.random.default_rng(d), d, draws.BATCH)
-    found = mask(p, 40, rng=d) * 40 * p / p.sum()
-    assert found == pytest.approx(counts, rel=EXACT, abs=EXACT)
+    drawn = mask(p, 40, rng=d) * 40 * p / p.sum()
+    assert drawn == pytest.approx(counts, rel=EXACT, abs=EXACT)
 
 
 def test_running_sums_are_those_of_float64():
@@ -121,9 +121,9 @@ def test_systematic_law_enumerated(case):
     """Every interval of starts: the kernel's sets have the first and second order of the twin."""
     p, s = case
     pi = reference.inclusion_by_filling(p, s)
-    found = checked.survey(p)
+    surveyed = checked.survey(p)
     # All are kept at any threshold that the least of them reaches.
-    tau = checked.threshold(found, s) if s < found.nonzero else float(p[p > 0].min())
+    tau = checked.threshold(surveyed, s) if s < surveyed.nonzero else float(p[p > 0].min())
     indices, weights = np.empty(s, np.int64), np.empty(s)
     pairs, expected = np.zeros((2, len(p), len(p)))
     start = 0.0

@@ -53,9 +53,9 @@ def chunked(draw):
     return case, x, da.from_array(y, chunks=(cuts(draw, len(y)), *outputs))
 
 
-def close(found, expected, size, tolerance=EXACT):
-    assert np.shape(found) == np.shape(expected)
-    assert np.abs(np.asarray(found) - expected).max(initial=0.0) <= tolerance * size
+def close(value, expected, size, tolerance=EXACT):
+    assert np.shape(value) == np.shape(expected)
+    assert np.abs(np.asarray(value) - expected).max(initial=0.0) <= tolerance * size
 
 
 @settings(max_examples=EXAMPLES)
@@ -88,11 +88,11 @@ def test_training_on_the_triangle_is_training_on_the_rows(drawn):
     close(here.singular_values, there.singular_values, case.sigma, ROUNDING)
     w = there.gradient_flow(1 / case.sigma**2)
     close(here.gradient_flow(1 / case.sigma**2), w, np.linalg.norm(w) + case.size / case.sigma)
-    for found, expected in (
+    for weights, expected in (
         (here.gradient_flow(), there.gradient_flow()),
         (here.ridge(case.sigma**2), there.ridge(case.sigma**2)),
     ):
-        off = reference.wide(case.X) @ (found - expected)
+        off = reference.wide(case.X) @ (weights - expected)
         assert np.linalg.norm(off) <= ROUNDING * max(case.condition, 100) * case.size
     order = np.arange(len(case.w0))[::-1]
     close(np.sqrt(here.path(order)), np.sqrt(there.path(order)), case.size, 2**20 * ROUNDING)
@@ -115,7 +115,7 @@ def answers(X, y, w, n_samples):
     problem = Problem(X, y, w, n_samples=n_samples)
     keeps = np.random.default_rng(3).random((5, len(p))) < 0.6
     keeps[:, 0] = True
-    found = {
+    values = {
         "norms": product.column_norms,
         "norm2": product.norm2,
         "leverage": probabilities.leverage(X),
@@ -139,16 +139,16 @@ def answers(X, y, w, n_samples):
         "simulated": montecarlo.squared_errors(product, uniform, S, trials=50, rng=1),
     }
     for name in ("multinomial", "poisson", "systematic", "priority", "top"):
-        found[f"moment {name}"] = getattr(moments, name)(product, uniform, [3, 9])
+        values[f"moment {name}"] = getattr(moments, name)(product, uniform, [3, 9])
     for name in ("gaussian", "rademacher", "countsketch", "srht", "optimal"):
-        found[f"moment {name}"] = getattr(moments, name)(product, [3, 9])
-    found["variance"] = moments.variance(product, uniform, S)
+        values[f"moment {name}"] = getattr(moments, name)(product, [3, 9])
+    values["variance"] = moments.variance(product, uniform, S)
     for name in ("mcdiarmid", "bousquet", "radial", "cantelli", "sharpest", "asymptotic_quantile"):
-        found[name] = getattr(bounds, name)(product, uniform, S, 0.05)
-    found["B2"] = bounds.dkm(product, S, 0.05)
-    found["B1"] = bounds.frobenius(product, S)
-    found["priority bound"] = bounds.priority(product, S)
-    return {name: np.asarray(value, dtype=float) for name, value in found.items()}
+        values[name] = getattr(bounds, name)(product, uniform, S, 0.05)
+    values["B2"] = bounds.dkm(product, S, 0.05)
+    values["B1"] = bounds.frobenius(product, S)
+    values["priority bound"] = bounds.priority(product, S)
+    return {name: np.asarray(value, dtype=float) for name, value in values.items()}
 
 
 CHUNKS = [((400,), (12,)), ((1, 0, 13, 386), (5, 7)), ((57,) * 7 + (1,), (12,))]
@@ -159,10 +159,10 @@ def test_every_function_answers_alike(chunks):
     X, y, w = gaussian()
     expected = answers(X, y, w, None)
     data = rows(da.from_array(X, chunks=chunks), da.from_array(y, chunks=(chunks[0], (2,))))
-    found = answers(data.X, data.y, w, data.n_samples)
+    ours = answers(data.X, data.y, w, data.n_samples)
     for name, value in expected.items():
         scale = np.abs(value).max()
-        assert np.abs(found[name] - value).max() <= 1e-12 * scale, name
+        assert np.abs(ours[name] - value).max() <= 1e-12 * scale, name
 
 
 def test_least_squares_at_condition_1e9_keeps_its_digits():
@@ -170,12 +170,12 @@ def test_least_squares_at_condition_1e9_keeps_its_digits():
     y = X @ w + 1e-10 * y
     data = rows(da.from_array(X, chunks=(61, 5)), da.from_array(y, chunks=(61, 1)))
     order = np.arange(12)
-    found = Problem(data.X, data.y, n_samples=data.n_samples)
+    problem = Problem(data.X, data.y, n_samples=data.n_samples)
     expected = Problem(X, y)
     # A Gram matrix would have lost everything: 1e-16 of 1e18.
-    w, v = found.gradient_flow(), expected.gradient_flow()
+    w, v = problem.gradient_flow(), expected.gradient_flow()
     assert np.linalg.norm(w - v) <= 1e-7 * np.linalg.norm(v)
-    close(found.path(order), expected.path(order), expected.path(order).max(), 1e-11)
+    close(problem.path(order), expected.path(order), expected.path(order).max(), 1e-11)
 
 
 # --- one tree, whatever holds the rows ----------------------------------------------------------
@@ -198,14 +198,14 @@ def forms(X, y, tmp_path):
 def test_arrays_maps_and_iterators_give_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr("lth_sketch.scale.parts.ENTRIES", 1)
     X, y, _ = gaussian()
-    found = {name: make() for name, make in forms(X, y, tmp_path)}
-    plain = found.pop("array")
+    made = {name: make() for name, make in forms(X, y, tmp_path)}
+    plain = made.pop("array")
     for name in ("map", "sparse", "columns"):
-        np.testing.assert_array_equal(found[name].X, plain.X)
-        np.testing.assert_array_equal(found[name].y, plain.y)
+        np.testing.assert_array_equal(made[name].X, plain.X)
+        np.testing.assert_array_equal(made[name].y, plain.y)
     for name in ("pairs", "blocks"):
-        close(found[name].X.T @ found[name].y, X.T @ y, 400)
-    part = found["part of a map"]
+        close(made[name].X.T @ made[name].y, X.T @ y, 400)
+    part = made["part of a map"]
     assert part.n_samples == 397
     close(part.X.T @ part.y, X[3:].T @ y[3:], 400)
 
@@ -253,8 +253,8 @@ def test_norms_of_any_size():
     for source in (X, da.from_array(X, chunks=(1, 3)), scipy.sparse.csr_array(X), X.T.copy().T):
         np.testing.assert_allclose(norms(source), expected, rtol=1e-15)
     block = np.vstack([np.full((3, 2), 1e200), np.full((5, 2), 1e-200), np.ones((2, 2))])
-    found = norms(da.from_array(block, chunks=(2, 1)))
-    np.testing.assert_allclose(found, 3**0.5 * 1e200, rtol=1e-15)
+    of_block = norms(da.from_array(block, chunks=(2, 1)))
+    np.testing.assert_allclose(of_block, 3**0.5 * 1e200, rtol=1e-15)
 
 
 def test_lapack_by_its_address_gives_the_bits_of_scipy(monkeypatch):

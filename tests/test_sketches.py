@@ -145,14 +145,14 @@ def test_every_outcome_of_a_dense_sketch(method, monkeypatch):
     d, s = (2, 2) if method == "gaussian" else (3, 2)
     A, B = factors(2, d, 2)
     law = [(A @ S) @ (S.T @ B) for S, _ in reference.sketch_law(method, d, s)]
-    found = [
+    outcomes = [
         sketches.multiply(A, B, s, method=method, rng=Scripted(*script))
         for script in scripts(method, d, s)
     ]
-    assert len(found) == len(law)
-    order = [np.lexsort(np.round(np.reshape(x, (len(x), -1)), 9).T) for x in (found, law)]
+    assert len(outcomes) == len(law)
+    order = [np.lexsort(np.round(np.reshape(x, (len(x), -1)), 9).T) for x in (outcomes, law)]
     np.testing.assert_allclose(
-        np.array(found)[order[0]], np.array(law)[order[1]], rtol=EXACT, atol=EXACT
+        np.array(outcomes)[order[0]], np.array(law)[order[1]], rtol=EXACT, atol=EXACT
     )
 
 
@@ -201,13 +201,13 @@ def test_all_formats_give_one_answer(method, monkeypatch):
     one = sketches.multiply(A, B, 20, method=method, rng=5)
     assert one.shape == (20, 4)
     for left, right in itertools.product(formats, formats):
-        found = sketches.multiply(left(A), right(B), 20, method=method, rng=5)
-        np.testing.assert_allclose(found, one, rtol=EXACT, atol=EXACT * 50)
+        estimate = sketches.multiply(left(A), right(B), 20, method=method, rng=5)
+        np.testing.assert_allclose(estimate, one, rtol=EXACT, atol=EXACT * 50)
     for right in formats[:2]:
-        found = sketches.multiply(A, right(B)[:, 1], 20, method=method, rng=5)
+        estimate = sketches.multiply(A, right(B)[:, 1], 20, method=method, rng=5)
         if method not in ("sampling", "elementwise", "int8_stochastic"):
-            np.testing.assert_allclose(found, one[:, 1], rtol=EXACT, atol=EXACT * 50)
-        assert found.shape == (20,)
+            np.testing.assert_allclose(estimate, one[:, 1], rtol=EXACT, atol=EXACT * 50)
+        assert estimate.shape == (20,)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -237,8 +237,8 @@ def test_sampling_is_the_mask():
     for design_p in (p, None):
         chances = probabilities.optimal(Product(A, B)) if design_p is None else p
         mask = sampling.mask(chances, 12, rng=3)
-        found = sketches.multiply(A, B, 12, p=design_p, rng=3)
-        np.testing.assert_allclose(found, A @ np.diag(mask) @ B, rtol=EXACT, atol=EXACT * 50)
+        estimate = sketches.multiply(A, B, 12, p=design_p, rng=3)
+        np.testing.assert_allclose(estimate, A @ np.diag(mask) @ B, rtol=EXACT, atol=EXACT * 50)
 
 
 @pytest.mark.parametrize("form", [np.ascontiguousarray, np.asfortranarray, scipy.sparse.csr_array])
@@ -282,10 +282,10 @@ def test_the_best_draw_at_any_scale(exponent):
     np.testing.assert_allclose(sketches.multiply(sparse, B / scale, 10, rng=6), plain, rtol=EXACT)
     # One column of that scale among others.
     A[:, 5] *= scale
-    found = sketches.multiply(A, B, 10, rng=6)
+    estimate = sketches.multiply(A, B, 10, rng=6)
     chances = np.linalg.norm(A / max(1.0, scale), axis=0) * np.linalg.norm(B, axis=1)
     mask = sampling.mask(chances, 10, rng=6)
-    np.testing.assert_allclose(found, A @ (mask[:, None] * B), rtol=EXACT)
+    np.testing.assert_allclose(estimate, A @ (mask[:, None] * B), rtol=EXACT)
 
 
 def test_a_product_of_zeros():
@@ -298,8 +298,8 @@ def test_a_product_of_zeros():
 def test_a_whole_transform_is_exact(d):
     A, B = factors(3, d, 2)
     order = max(2, 1 << (d - 1).bit_length())
-    found = sketches.multiply(A, B, order, method="srht", rng=7)
-    np.testing.assert_allclose(found, A @ B, rtol=EXACT, atol=EXACT)
+    estimate = sketches.multiply(A, B, order, method="srht", rng=7)
+    np.testing.assert_allclose(estimate, A @ B, rtol=EXACT, atol=EXACT)
     with pytest.raises(ValueError, match=f"s must be at most {order}, .*got {order + 1}"):
         sketches.multiply(A, B, order + 1, method="srht")
 
@@ -310,14 +310,14 @@ def test_same_bits_for_any_number_of_threads(method, monkeypatch):
     monkeypatch.setattr(_factors, "DENSE", 128)
     monkeypatch.setattr(blockwise, "SMALL", 1)
     A, B = factors(9, 40, 9)
-    found = []
+    sketched = []
     for threads in (1, 2, 4):
         monkeypatch.setattr(
             multiplication.validation, "workers", lambda n, threads=threads: threads
         )
-        found.append(sketches.multiply(A, B, 16, method=method, rng=8))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+        sketched.append(sketches.multiply(A, B, 16, method=method, rng=8))
+    np.testing.assert_array_equal(sketched[0], sketched[1])
+    np.testing.assert_array_equal(sketched[0], sketched[2])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -325,11 +325,11 @@ def test_same_bits_for_any_number_of_threads_of_blas(method, size):
     """A product that BLAS cuts by its threads has other bits for two of them than for one."""
     A, B = factors(300, size(2000, 500), 200)
     s = size(500, 300) if not method.startswith("int8") else methods.LEVELS
-    found = []
+    sketched = []
     for threads in (1, 2):
         with threadpoolctl.threadpool_limits(threads):
-            found.append(sketches.multiply(A, B, s, method=method, rng=8))
-    np.testing.assert_array_equal(*found)
+            sketched.append(sketches.multiply(A, B, s, method=method, rng=8))
+    np.testing.assert_array_equal(*sketched)
 
 
 def test_inputs_are_not_changed():
@@ -407,12 +407,12 @@ def test_sparse_signs_have_the_moment_of_countsketch(nonzeros, blocks, size):
 def test_signs_lie_in_distinct_columns(blocks):
     """The sketch itself, read off with A = B^T = the unit matrix: rows of unit norm."""
     d, s, k = 30, 12, 4
-    found = sketches.multiply(
+    estimate = sketches.multiply(
         np.eye(d), np.eye(d), s, method="sparse_signs", nonzeros=k, blocks=blocks, rng=1
     )
-    np.testing.assert_allclose(np.diag(found), 1.0, rtol=EXACT)
-    np.testing.assert_allclose(found * k, np.rint(found * k), atol=EXACT)
-    assert np.abs(found - np.eye(d)).max() <= 1.0
+    np.testing.assert_allclose(np.diag(estimate), 1.0, rtol=EXACT)
+    np.testing.assert_allclose(estimate * k, np.rint(estimate * k), atol=EXACT)
+    assert np.abs(estimate - np.eye(d)).max() <= 1.0
 
 
 def test_one_sign_a_row_is_the_countsketch():
@@ -496,8 +496,10 @@ def test_the_best_product_of_a_rank():
 @pytest.mark.parametrize("s", [1, 2, 3, 5])
 def test_co_occurring_directions_by_a_slow_twin(s):
     A, B = factors(6, 23, 5)
-    found = sketches.multiply(A, B, s, method="co_occurring")
-    np.testing.assert_allclose(found, reference.co_occurring(A, B, s), rtol=EXACT, atol=EXACT * 50)
+    estimate = sketches.multiply(A, B, s, method="co_occurring")
+    np.testing.assert_allclose(
+        estimate, reference.co_occurring(A, B, s), rtol=EXACT, atol=EXACT * 50
+    )
 
 
 @given(products(max_d=9, max_q=5, max_r=4), st.integers(1, 6))

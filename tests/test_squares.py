@@ -36,8 +36,8 @@ def sizes(request, monkeypatch):
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form(form, dtype, sizes):
     given = [FORMS[form](M.astype(dtype)) for M in matrices()]
-    found = norms.column_squares(*given)
-    for M, squares in zip(matrices(), found, strict=True):
+    sums = norms.column_squares(*given)
+    for M, squares in zip(matrices(), sums, strict=True):
         assert squares.dtype == np.float64
         expected = (M.astype(dtype).astype(float) ** 2).sum(axis=0)
         np.testing.assert_allclose(squares, expected, rtol=EXACT)
@@ -50,28 +50,28 @@ def test_no_number_of_threads_changes_a_bit(monkeypatch):
         (norms, "TILE", 4),
     ):
         monkeypatch.setattr(module, name, value)
-    found = []
+    squares = []
     for threads in (1, 2, 5):
         monkeypatch.setattr(blockwise.validation, "workers", lambda n, threads=threads: threads)
-        found.append(np.concatenate(norms.column_squares(*matrices())))
-    np.testing.assert_array_equal(found[0], found[1])
-    np.testing.assert_array_equal(found[0], found[2])
+        squares.append(np.concatenate(norms.column_squares(*matrices())))
+    np.testing.assert_array_equal(squares[0], squares[1])
+    np.testing.assert_array_equal(squares[0], squares[2])
 
 
 def test_alike_whatever_the_order(sizes):
     for M in matrices():
         forms = [FORMS[name](M) for name in ("rows", "columns", "strided", "backwards")]
-        found = norms.column_squares(*forms, alike=True)
-        for squares in found[1:]:
-            np.testing.assert_array_equal(squares, found[0])
+        sums = norms.column_squares(*forms, alike=True)
+        for squares in sums[1:]:
+            np.testing.assert_array_equal(squares, sums[0])
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_not_finite_shows(form, sizes):
     M = np.ones((9, 5))
     M[3, 1], M[4, 2], M[8, 3] = np.nan, np.inf, 1e200
-    (found,) = norms.column_squares(FORMS[form](M))
-    np.testing.assert_array_equal(found, [9.0, np.nan, np.inf, np.inf, 9.0])
+    (squares,) = norms.column_squares(FORMS[form](M))
+    np.testing.assert_array_equal(squares, [9.0, np.nan, np.inf, np.inf, 9.0])
 
 
 def test_which_matrices_lie_by_column():

@@ -31,8 +31,8 @@ def test_every_statement_says_what_it_is():
 def headings() -> dict[str, str]:
     """Sections of the theory page by what their headings begin with: a label, or a name."""
     page = (ROOT / "docs" / "theory.md").read_text()
-    found = re.split(r"^### (.+?) -- .*$", page, flags=re.MULTILINE)
-    return dict(zip(found[1::2], found[2::2], strict=True))
+    parts = re.split(r"^### (.+?) -- .*$", page, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 def test_every_statement_is_shown_by_the_figure_it_names():

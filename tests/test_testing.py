@@ -66,8 +66,8 @@ def test_forms_change_no_number(product):
 
 @pytest.mark.parametrize("kind", ["csr", "csc"])
 def test_sparse_factors_when_asked_for(kind):
-    found = find(products(sparse=True), lambda product: getattr(product.B, "format", "") == kind)
-    assert found.total > 0
+    smallest = find(products(sparse=True), lambda product: getattr(product.B, "format", "") == kind)
+    assert smallest.total > 0
 
 
 @given(products(max_d=3), st.data(), st.integers(1, 3))

@@ -31,7 +31,7 @@ def test_digits_are_certified_and_ten_percent_are_noticed():
         if row.status == "identity":
             assert row.verdict in ("certified", verify.NOT_MET), row
     assert not whole.refuted
-    assert all("certified" in found for found in by_label.values()), by_label
+    assert all("certified" in verdicts for verdicts in by_label.values()), by_label
     # What was measured refutes every identity whose value is off by a tenth.
     status = {(s.label, s.design): s for s in REGISTER if s.status == "identity"}
     judged = 0
@@ -40,8 +40,8 @@ def test_digits_are_certified_and_ten_percent_are_noticed():
         if statement is None or row.verdict == verify.NOT_MET:
             continue
         for factor in (0.9, 1.1):
-            found = intervals.Interval(row.measured, row.low, row.high)
-            assert judge(statement, factor * row.value, found, np.inf, 0.05) == "refuted", row
+            interval = intervals.Interval(row.measured, row.low, row.high)
+            assert judge(statement, factor * row.value, interval, np.inf, 0.05) == "refuted", row
             judged += 1
     assert judged > 60
 
@@ -84,9 +84,9 @@ def test_wrong_statements_are_refuted():
             ("coherent",),
         ),
     ]
-    found = verify.run(wrong, data=DIGITS)
-    assert {row.label for row in found.refuted} == {"S2", "B3", "T1"}
-    for row in found.refuted:
+    report = verify.run(wrong, data=DIGITS)
+    assert {row.label for row in report.refuted} == {"S2", "B3", "T1"}
+    for row in report.refuted:
         assert not row.low <= row.value <= row.high
 
 
@@ -101,9 +101,9 @@ def test_data_of_any_width_are_judged(features, size, monkeypatch):
     slow = size((), ("B5", "E6", "R1"))
     rows = [statement for statement in REGISTER if statement.label not in slow]
     for trials in size((20, 1000), (20,)):
-        found = verify.run(rows, data=data, trials=trials)
-        assert len(found.verdicts) == sum(len(statement.products) for statement in rows)
-        assert not found.refuted, found.table()
+        report = verify.run(rows, data=data, trials=trials)
+        assert len(report.verdicts) == sum(len(statement.products) for statement in rows)
+        assert not report.refuted, report.table()
 
 
 def test_assumptions_are_checked_before_anything_is_measured():
@@ -123,20 +123,20 @@ def test_json_has_the_keys_and_no_nan():
 
 def test_table_and_page_show_every_row():
     chosen = [registered("S0"), registered("D1"), registered("S6")]
-    found = verify.run(chosen, data=[DIGITS, DIGITS], trials=10)
-    text, table = page.html(found), found.table()
-    assert text.count('<tr class="row">') == len(found.verdicts)
-    assert len(table.splitlines()) == 3 + len(found.verdicts)
+    report = verify.run(chosen, data=[DIGITS, DIGITS], trials=10)
+    text, table = page.html(report), report.table()
+    assert text.count('<tr class="row">') == len(report.verdicts)
+    assert len(table.splitlines()) == 3 + len(report.verdicts)
     assert "http" not in text
-    assert found.summary() in text
-    assert found.summary() in table
+    assert report.summary() in text
+    assert report.summary() in table
 
 
 def test_what_trials_do_not_tell_says_how_many_would():
     """An interval without ends has a number of trials in its place, and that number tells."""
     # Of priority samples no variance is known: the interval rests on the samples alone.
-    found = next(s for s in REGISTER if (s.label, s.design) == ("S5", "priority"))
-    S5 = dataclasses.replace(found, products=("initial",))
+    statement = next(s for s in REGISTER if (s.label, s.design) == ("S5", "priority"))
+    S5 = dataclasses.replace(statement, products=("initial",))
     row = verify.run([S5], data=DIGITS, trials=100).verdicts[0]
     assert row.verdict == "inconclusive"
     assert np.isinf(row.high)
@@ -146,40 +146,40 @@ def test_what_trials_do_not_tell_says_how_many_would():
 
 @pytest.mark.large
 def test_as_many_trials_as_it_says_are_enough():
-    found = next(s for s in REGISTER if (s.label, s.design) == ("S5", "priority"))
-    S5 = dataclasses.replace(found, products=("initial",))
+    statement = next(s for s in REGISTER if (s.label, s.design) == ("S5", "priority"))
+    S5 = dataclasses.replace(statement, products=("initial",))
     needed = verify.run([S5], data=DIGITS, trials=100).verdicts[0].needed
-    found = verify.run([S5], data=DIGITS, trials=2 * int(needed))
-    assert found.verdicts[0].verdict == "certified"
-    assert found.verdicts[0].needed is None
-    assert not found.notes()
+    report = verify.run([S5], data=DIGITS, trials=2 * int(needed))
+    assert report.verdicts[0].verdict == "certified"
+    assert report.verdicts[0].needed is None
+    assert not report.notes()
 
 
 def test_what_more_trials_do_not_narrow_is_said():
     measured = intervals.Interval(1.0, 0.0, 2.0)
     fixed = registered("S2", products=("initial",), measure=lambda case, risk: measured)
-    found = verify.run([dataclasses.replace(fixed, value=lambda case: 1.0)], DIGITS, trials=10)
-    assert "do not narrow" in found.verdicts[0].note
-    assert np.isnan(found.verdicts[0].needed)
+    report = verify.run([dataclasses.replace(fixed, value=lambda case: 1.0)], DIGITS, trials=10)
+    assert "do not narrow" in report.verdicts[0].note
+    assert np.isnan(report.verdicts[0].needed)
     # The quantile of a bound that is met exactly is never told.
     B7 = registered("B7", products=("initial",))
     close = dataclasses.replace(
         B7, value=lambda case: float(np.quantile(np.sqrt(case.squared_errors(s=512)), 0.95))
     )
-    found = verify.run([close], DIGITS, trials=400)
-    assert "do not narrow" in found.verdicts[0].note
+    report = verify.run([close], DIGITS, trials=400)
+    assert "do not narrow" in report.verdicts[0].note
 
 
 def test_rows_of_one_label_are_told_apart_by_design():
     assert len({(s.label, s.design) for s in REGISTER}) == len(REGISTER)
     rows = [s for s in REGISTER if s.label in ("S5", "S7")]
-    found = verify.run([s for s in rows if s.label == "S5"], data=DIGITS, trials=5)
-    table = found.table()
+    report = verify.run([s for s in rows if s.label == "S5"], data=DIGITS, trials=5)
+    table = report.table()
     drawn = {"conditional", "pivotal", "priority", "systematic"}
     for design in drawn:
         assert f"S5 {design}" in table
-        assert f"S5 {design}" in page.html(found)
-    assert {row["design"] for row in json.loads(found.json())} == drawn
+        assert f"S5 {design}" in page.html(report)
+    assert {row["design"] for row in json.loads(report.json())} == drawn
     assert {s.design for s in rows if s.label == "S7"} >= {"gaussian", "countsketch", "srht"}
 
 
@@ -248,13 +248,13 @@ def test_a_law_of_huge_kurtosis_refutes_nothing_true_and_certifies_nothing_false
     monkeypatch.setattr("lth_sketch.statements.foresight.MOST", 40_000)
     true = registered("S2", products=("odd",))
     tenth = dataclasses.replace(true, value=lambda case: 0.1 * true.value(case))
-    found = verify.run(
+    report = verify.run(
         [true, tenth], data=DIGITS, trials=20_000, rng=seed, products={"odd": odd(3000.0)}
     )
-    first, second = (row.verdict for row in found.verdicts)
+    first, second = (row.verdict for row in report.verdicts)
     assert first in ("certified", "inconclusive")
     assert second != "certified"
-    assert not any(row.rests_on for row in found.verdicts)
+    assert not any(row.rests_on for row in report.verdicts)
 
 
 def by_estimate(case, risk):
@@ -274,17 +274,17 @@ def test_a_condition_that_fails_is_not_judged(accuracy):
         Statement("M1", "", "identity", lambda case: 1e-3, heavy, ("initial",)),
         Statement("M2", "", "identity", lambda case: 1.0, by_estimate, ("initial",)),
     ]
-    found = verify.run(rows, data=DIGITS, trials=60_000, accuracy=accuracy)
-    failed, kept = found.verdicts
+    report = verify.run(rows, data=DIGITS, trials=60_000, accuracy=accuracy)
+    failed, kept = report.verdicts
     assert failed.verdict == verify.NOT_MET
     assert "must be at most 100 for this interval; that of the samples is" in failed.note
     assert kept.verdict == "refuted"
     assert kept.rests_on == "Kurtosis assumed to be at most 100"
-    assert "if 1 of the laws have the kurtosis assumed" in found.summary()
-    text = " ".join(found.conditions())
+    assert "if 1 of the laws have the kurtosis assumed" in report.summary()
+    text = " ".join(report.conditions())
     assert f"at most {100 * accuracy:g}% of the value to either side" in text
     assert "M2 (initial)" in text
-    assert kept.rests_on in page.html(found)
+    assert kept.rests_on in page.html(report)
 
 
 def test_accuracy_asks_for_trials():
@@ -308,8 +308,8 @@ def test_known_variances_are_those_of_the_law():
         variance = chances @ (errors - chances @ errors) ** 2
         np.testing.assert_allclose(case.variance(design=design), variance, rtol=QUADRATURE)
         assert case.variance(design=design) >= variance
-        found = case.mean(0.5, design=design)
-        assert not isinstance(found, intervals.Estimated)
+        interval = case.mean(0.5, design=design)
+        assert not isinstance(interval, intervals.Estimated)
     for design in ("priority", "pivotal", "conditional", "hybrid"):
         assert case.variance(design=design) is None
         assert isinstance(case.mean(0.5, design=design), intervals.Estimated)
@@ -319,10 +319,10 @@ def test_a_mean_knows_what_rounding_may_have_moved():
     """Nearly equal terms: every error is 1e-8, and its interval is no point beside it."""
     product = Product([[1.0, 1.0 + 1e-8]], [1.0, 1.0])
     case = Case(DIGITS, "own", product, np.array([0.5, 0.5]), 1, 0.05, 100, 0)
-    found = case.mean(1e-6)
+    interval = case.mean(1e-6)
     truth = float(product.A[0, 1] - 1.0) ** 2
-    assert found.low < truth < found.high
-    assert found.high - found.low < 1e-4 * truth
+    assert interval.low < truth < interval.high
+    assert interval.high - interval.low < 1e-4 * truth
 
 
 @pytest.mark.parametrize(

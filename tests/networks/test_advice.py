@@ -22,10 +22,10 @@ def test_a_stock_network_at_three_percent():
     net = nn.Sequential(
         nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10)
     )
-    found = networks.advise(net, 0.03)["magnitude"]
-    assert found.verdict == "draw"
-    assert found.danger == ["0.weight"]
-    assert "top-k empties 0.weight" in found.sentence
+    advised = networks.advise(net, 0.03)["magnitude"]
+    assert advised.verdict == "draw"
+    assert advised.danger == ["0.weight"]
+    assert "top-k empties 0.weight" in advised.sentence
     X = np.random.default_rng(0).standard_normal((32, 784))
     seen = networks.advise(net, 0.03, score="magnitude", X=X)["magnitude"]
     assert seen.verdict == "draw"
@@ -38,9 +38,9 @@ def test_scores_at_hand():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    found = networks.advise(net, 0.3, X=DIGITS.X, y=DIGITS.y)
-    assert list(found) == ["magnitude", "layer", "synflow", "snip"]
-    assert {one.verdict for one in found.values()} == {"same"}
+    advised = networks.advise(net, 0.3, X=DIGITS.X, y=DIGITS.y)
+    assert list(advised) == ["magnitude", "layer", "synflow", "snip"]
+    assert {one.verdict for one in advised.values()} == {"same"}
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     encoder = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
     assert list(networks.advise(encoder, 0.5, X=torch.randn(4, 3, 8))) == ["magnitude", "layer"]
@@ -83,8 +83,8 @@ def test_stored_cells_without_data_are_called_right(name):
         if cell["score"] != name or cell["control"] != "none" or cell["rounds"] != "1":
             continue
         run, net = stored(condition)
-        found = networks.advise(net, run.density, score=name, X=X)[name]
-        assert found.verdict == ("draw" if gap.value > 0 else "top"), (cell, found.sentence)
+        advised = networks.advise(net, run.density, score=name, X=X)[name]
+        assert advised.verdict == ("draw" if gap.value > 0 else "top"), (cell, advised.sentence)
         seen += 1
     assert seen >= 2
 
@@ -118,11 +118,11 @@ def test_the_rule_on_measured_masks():
     }  # fmt: skip
     for verdict, cases in measured.items():
         for top, draw, concentration in cases:
-            found = rule(advice.Tried(*top), advice.Tried(*draw), concentration)
-            assert found[0] == verdict, (verdict, top, draw, found)
+            sentence = rule(advice.Tried(*top), advice.Tried(*draw), concentration)
+            assert sentence[0] == verdict, (verdict, top, draw, sentence)
 
 
 def test_the_rule_on_a_grid_that_it_was_not_chosen_on():
     """What docs/results says of it, misses included."""
-    found = deciders.agreement(store.read(RESULTS / "who_digits.csv"))
-    assert found == {"decided": (12, 23), "even": (20, 24)}
+    agreement = deciders.agreement(store.read(RESULTS / "who_digits.csv"))
+    assert agreement == {"decided": (12, 23), "even": (20, 24)}

@@ -95,9 +95,9 @@ def test_classes_along_the_last_axis():
     net = nn.Linear(4, 3)
     data = np.random.default_rng(1).standard_normal((2, 5, 4))
     y = np.arange(10).reshape(2, 5) % 3
-    found = networks.snip(net, data, y)
+    scores = networks.snip(net, data, y)
     flat = networks.snip(net, data.reshape(10, 4), y.reshape(10))
-    np.testing.assert_allclose(found["weight"], flat["weight"], rtol=1e-12)
+    np.testing.assert_allclose(scores["weight"], flat["weight"], rtol=1e-12)
     with pytest.raises(ValueError, match="pass a loss that says which"):
         networks.snip(net, data[:, :3], y[:, :3])
 
@@ -157,9 +157,9 @@ def test_control_flow_that_looks_at_data_is_followed():
     signs = np.sign(X.sum(1))
     expected = np.concatenate([s * np.kron(np.eye(3), x) for s, x in zip(signs, X, strict=True)])
     np.testing.assert_allclose(networks.jacobian(net, X), expected, rtol=1e-6)
-    found = networks.sketch(net, X)["inner.weight"]
+    scores = networks.sketch(net, X)["inner.weight"]
     norms = np.linalg.norm(X.astype(float), axis=0)
-    np.testing.assert_allclose(found, abs(net.inner.weight.detach().numpy()) * norms, rtol=1e-12)
+    np.testing.assert_allclose(scores, abs(net.inner.weight.detach().numpy()) * norms, rtol=1e-12)
 
 
 @pytest.mark.parametrize("score", DATA)
@@ -272,8 +272,8 @@ def test_outputs_in_several_parts(form, key):
     for score in ("snip", "grasp", "synflow", "sketch"):
         with pytest.raises(TypeError, match=r"must return a tensor.*output="):
             networks.scores(net, score, X, Y)
-        found = networks.scores(net, score, X, Y, output=key)
-        same(networks.scores(net, score, X, Y, output=lambda parts, key=key: parts[key]), found)
+        scores = networks.scores(net, score, X, Y, output=key)
+        same(networks.scores(net, score, X, Y, output=lambda parts, key=key: parts[key]), scores)
         assert networks.find(net, 0.5, score=score, X=X, y=Y, output=key)
         with pytest.raises(ValueError, match="output = 'loss' is not among"):
             networks.scores(net, score, X, Y, output="loss")
@@ -286,7 +286,7 @@ def test_outputs_in_several_parts(form, key):
 
 def test_outputs_that_are_no_rows_of_real_numbers():
     with pytest.raises(TypeError, match=r"real numbers.*logits and not classes"):
-        networks.sketch(small(), X, output=lambda found: found.argmax(1))
+        networks.sketch(small(), X, output=lambda outputs: outputs.argmax(1))
     with pytest.raises(ValueError, match=r"row for each sample.*batch_first=True"):
         networks.sketch(small(), X, output=torch.sum)
 
@@ -309,24 +309,24 @@ def test_layers_that_insist_on_their_numbers():
     net = small(Casts())
     for score in ("snip", "grasp", "sketch"):
         with pytest.warns(UserWarning, match=r"insists.*computed in float32"):
-            found = networks.scores(net, score, X, Y)
+            scores = networks.scores(net, score, X, Y)
         expected = networks.scores(net[1:], score, X, Y)
-        np.testing.assert_allclose(found["1.weight"], expected["1.weight"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(scores["1.weight"], expected["1.weight"], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("score", DATA)
 def test_half_precision_is_scored_in_double(dtype, score):
     net = small(nn.Linear(4, 4), nn.ReLU()).to(dtype)
-    found = networks.scores(net, score, X, Y)
+    scores = networks.scores(net, score, X, Y)
     assert next(net.parameters()).dtype == dtype
     wide = small(nn.Linear(4, 4), nn.ReLU())
     wide.load_state_dict(net.float().state_dict())
     expected = networks.scores(wide.double(), score, X, Y)
     # The layers' inputs are read in the network's own numbers.
     loose = {"rtol": 0.05, "atol": 0.05} if score == "layer" else {"rtol": 1e-9, "atol": 1e-12}
-    for name in found:
-        np.testing.assert_allclose(found[name], expected[name], **loose)
+    for name in scores:
+        np.testing.assert_allclose(scores[name], expected[name], **loose)
 
 
 def test_a_module_that_fails_in_its_own_way_is_told():

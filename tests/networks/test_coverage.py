@@ -59,18 +59,18 @@ def test_convolutions_are_products_of_their_windows(name):
     layer, shape = CONVOLUTIONS[name]
     layer = layer.double()
     X = torch.randn(3, *shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    found = networks.layer_products(layer, X)["weight"]
+    product = networks.layer_products(layer, X)["weight"]
     weight = layer.weight.detach().numpy()
     whole = without_bias(layer, weight, X)
     np.testing.assert_allclose(
-        found.values2, (whole**2).sum((0, *range(2, whole.ndim))), rtol=1e-10
+        product.values2, (whole**2).sum((0, *range(2, whole.ndim))), rtol=1e-10
     )
-    assert found.count == whole.size // whole.shape[1]
+    assert product.count == whole.size // whole.shape[1]
     rng = np.random.default_rng(0)
     for mask in (rng.integers(0, 2, weight.shape), rng.exponential(size=weight.shape)):
         errors = without_bias(layer, weight * mask, X) - whole
         expected = (errors**2).sum((0, *range(2, errors.ndim)))
-        np.testing.assert_allclose(found.squared_errors(mask), expected, rtol=1e-9)
+        np.testing.assert_allclose(product.squared_errors(mask), expected, rtol=1e-9)
     # Each term by itself: removing one weight changes the output by its term norm.
     scores = networks.layer(layer, X)["weight"]
     for place in rng.permutation(weight.size)[:10]:
@@ -98,7 +98,7 @@ def test_each_projection_of_attention_sees_its_own_inputs(apart):
     net = Attention(apart).double()
     X = torch.randn(3, 4, 8, dtype=torch.float64)
     before = net(X).detach()
-    found = networks.layer_products(net, X)
+    products = networks.layer_products(net, X)
     assert torch.equal(net(X), before)
     flat = X.reshape(-1, 8)
     inputs = {
@@ -108,15 +108,15 @@ def test_each_projection_of_attention_sees_its_own_inputs(apart):
     }
     for place, (letter, rows) in enumerate(inputs.items()):
         if apart:
-            product = found[f"inner.{letter}_proj_weight"]
+            product = products[f"inner.{letter}_proj_weight"]
             part, weight = slice(None), getattr(net.inner, f"{letter}_proj_weight")
         else:
-            product, part = found["inner.in_proj_weight"], slice(8 * place, 8 * place + 8)
+            product, part = products["inner.in_proj_weight"], slice(8 * place, 8 * place + 8)
             weight = net.inner.in_proj_weight[part]
         expected = (rows @ weight.T).square().sum(0).detach()
         np.testing.assert_allclose(product.values2[part], expected, rtol=1e-10)
     # The joined heads: what the output projection makes of them is the attention's output.
-    product = found["inner.out_proj.weight"]
+    product = products["inner.out_proj.weight"]
     outputs = net(X) - net.inner.out_proj.bias
     expected = outputs.square().sum((0, 1)).detach()
     np.testing.assert_allclose(product.values2, expected, rtol=1e-9)
@@ -128,17 +128,17 @@ def test_all_layers_of_an_encoder_are_met_in_evaluation_mode():
     net = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
     X = torch.randn(5, 3, 8)
     flags = torch.backends.mha.get_fastpath_enabled()
-    found = networks.layer_products(net, X)
+    products = networks.layer_products(net, X)
     assert torch.backends.mha.get_fastpath_enabled() == flags
-    assert list(found) == list(networks.prunable(net))
-    assert len(found) == 8
-    assert {product.count for product in found.values()} == {15}
+    assert list(products) == list(networks.prunable(net))
+    assert len(products) == 8
+    assert {product.count for product in products.values()} == {15}
     # A layer's inputs in the middle, by hand.
     middle = net.layers[1].norm1(
         net.layers[1]._sa_block(net.layers[0](X), None, None) + net.layers[0](X)
     )
     expected = middle.detach().double().reshape(15, 8).norm(dim=0)
-    np.testing.assert_allclose(found["layers.1.linear1.weight"].norms[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(products["layers.1.linear1.weight"].norms[0], expected, rtol=1e-5)
     assert not net.layers[0].self_attn._forward_hooks
 
 
@@ -158,11 +158,11 @@ def test_cells_see_their_inputs_and_their_state(kind):
     torch.manual_seed(0)
     net = Steps()
     X = torch.randn(5, 3, 4)
-    found = networks.layer_products(net, X, include="cell.weight*")
+    products = networks.layer_products(net, X, include="cell.weight*")
     np.testing.assert_allclose(
-        found["cell.weight_ih"].norms[0], X.double().square().sum((0, 1)).sqrt(), rtol=1e-6
+        products["cell.weight_ih"].norms[0], X.double().square().sum((0, 1)).sqrt(), rtol=1e-6
     )
-    assert found["cell.weight_hh"].count == 15
+    assert products["cell.weight_hh"].count == 15
     masks = networks.prune(net, 0.3, score="layer", X=X, include="cell.weight*", floor=1)
     assert (net.cell.weight_hh == 0).sum() == (masks["cell.weight_hh"] == 0).sum()
 
@@ -180,8 +180,8 @@ def test_recurrent_layers_on_request():
     net, X, y = Net(), np.random.default_rng(0).standard_normal((6, 3, 4)), np.arange(6) % 2
     assert list(networks.prunable(net)) == ["head.weight"]
     for score in ("snip", "grasp", "sketch"):
-        found = networks.scores(net, score, X, y, include="cell.weight*")
-        assert all(values.any() for values in found.values())
+        scores = networks.scores(net, score, X, y, include="cell.weight*")
+        assert all(values.any() for values in scores.values())
     masks = networks.prune(net, 0.1, score="snip", X=X, y=y, include="*weight*", floor=1)
     assert networks.kept(net).density == pytest.approx(0.1, abs=0.01)
     assert not networks.kept(net).left
@@ -194,12 +194,12 @@ def test_embeddings_on_request():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Embedding(6, 4), nn.Flatten(), nn.Linear(8, 3))
     X, y = np.array([[0, 1], [1, 2], [1, 5], [0, 0]]), np.array([0, 1, 2, 0])
-    found = networks.layer_products(net, X, include="0.weight")["0.weight"]
+    layer = networks.layer_products(net, X, include="0.weight")["0.weight"]
     counts = np.bincount(X.ravel(), minlength=6)
-    np.testing.assert_allclose(found.norms[0], np.sqrt(counts))
+    np.testing.assert_allclose(layer.norms[0], np.sqrt(counts))
     weight = net[0].weight.detach().numpy().astype(float)
-    np.testing.assert_allclose(found.values2, (weight**2 * counts[:, None]).sum(0), rtol=1e-12)
-    np.testing.assert_allclose(found.scores(), abs(weight) * np.sqrt(counts)[:, None], rtol=1e-12)
+    np.testing.assert_allclose(layer.values2, (weight**2 * counts[:, None]).sum(0), rtol=1e-12)
+    np.testing.assert_allclose(layer.scores(), abs(weight) * np.sqrt(counts)[:, None], rtol=1e-12)
     for score in ("snip", "grasp", "sketch", "layer", "synflow"):
         assert networks.scores(net, score, X, y, include="0.*")["0.weight"].any()
 
@@ -209,10 +209,10 @@ def test_registered_layers(registered):
     net = nn.Sequential(HuggingConv1D(6, 4), nn.ReLU(), HuggingConv1D(3, 6))
     X, y = torch.randn(5, 2, 4), torch.arange(10).reshape(5, 2) % 3
     assert list(networks.prunable(net)) == ["0.weight", "2.weight"]
-    found = networks.layer_products(net, X)["0.weight"]
-    assert found.weight.shape == (6, 4)
+    layer = networks.layer_products(net, X)["0.weight"]
+    assert layer.weight.shape == (6, 4)
     expected = (X.double() @ net[0].weight.double()).square().sum((0, 1)).detach()
-    np.testing.assert_allclose(found.values2, expected, rtol=1e-6)
+    np.testing.assert_allclose(layer.values2, expected, rtol=1e-6)
     masks = networks.prune(net, 0.5, score="layer", X=X, scope="row")
     np.testing.assert_array_equal(masks["0.weight"].sum(0), 2)
     assert networks.scores(net, "snip", X, y)["0.weight"].shape == (4, 6)

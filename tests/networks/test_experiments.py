@@ -60,10 +60,10 @@ def test_a_run_is_repeatable_and_keeps_its_density(architecture):
 @pytest.mark.parametrize("control", ["shuffle", "inverted"])
 @pytest.mark.parametrize("design", plans.DESIGNS)
 def test_controls_change_the_mask(control, design):
-    found = runs.images("digits", 128, 100)
+    images = runs.images("digits", 128, 100)
     net = build("fc", (1, 8, 8), 30, 0)
-    plain = runs.masks(net, one(design=design), found)
-    changed = runs.masks(net, one(design=design, control=control), found)
+    plain = runs.masks(net, one(design=design), images)
+    changed = runs.masks(net, one(design=design, control=control), images)
     assert any((changed[name] != mask).any() for name, mask in plain.items())
     if control == "shuffle":
         assert networks.kept(plain) == networks.kept(changed)
@@ -72,7 +72,7 @@ def test_controls_change_the_mask(control, design):
 def test_designs_share_scores_weights_and_batches(monkeypatch):
     top, drawn = (one(design=design) for design in plans.DESIGNS)
     assert top._replace(design=drawn.design) == drawn
-    found = runs.images("digits", 128, 100)
+    images = runs.images("digits", 128, 100)
     seen, real = [], networks.source
 
     def spy(*arguments, **options):
@@ -83,8 +83,8 @@ def test_designs_share_scores_weights_and_batches(monkeypatch):
     trained = []
     for run in (top, drawn):
         net = build("fc", (1, 8, 8), 30, run.seed)
-        runs.masks(net, run, found)
-        runs.train(net, found, run)
+        runs.masks(net, run, images)
+        runs.train(net, images, run)
         trained.append(networks.vector(networks.prunable(net)))
     for one_part, other in zip(*seen, strict=True):
         np.testing.assert_array_equal(one_part, other)
@@ -267,10 +267,10 @@ def test_the_summary_of_stored_files(monkeypatch, capsys, tmp_path):
     stored = RESULTS / "trial_fc_fashion_mnist.csv"
     monkeypatch.setattr("sys.argv", ["experiments", "summary", str(stored)])
     main()
-    found = capsys.readouterr().out
+    text = capsys.readouterr().out
     # The table of docs/results/README.md.
-    assert "| 25.7 +- 19.2 | 78.1 +- 0.8 | **+52.4 +- 19.5** |" in found
-    assert "| 77.8 +- 0.3 | 65.8 +- 5.6 | **-12.1 +- 5.7** |" in found
+    assert "| 25.7 +- 19.2 | 78.1 +- 0.8 | **+52.4 +- 19.5** |" in text
+    assert "| 77.8 +- 0.3 | 65.8 +- 5.6 | **-12.1 +- 5.7** |" in text
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
     for path, words in ((other, "is no table of runs: it lacks"), (tmp_path / "no", "no file")):
@@ -347,16 +347,16 @@ def test_stored_results_are_whole():
 def test_the_trial_shows_what_it_must():
     """Issue: five seeds at 1%; the draw saves scores on random data and SynFlow in one shot."""
     rows = store.read(RESULTS / "trial_fc_fashion_mnist.csv")
-    found = {
+    means = {
         (score, data, rounds, design): summary.mean(list(values.values()))
         for (*_, score, data, rounds, _, design), values in summary.groups(rows).items()
     }
-    assert {mean.seeds for mean in found.values()} == {5}
-    sound = found["snip", "real", "1", "top"].value
+    assert {mean.seeds for mean in means.values()} == {5}
+    sound = means["snip", "real", "1", "top"].value
     for score, data in (("snip", "random"), ("synflow", "none")):
-        drawn = found[score, data, "1", "priority"].value
+        drawn = means[score, data, "1", "priority"].value
         assert drawn > sound - 0.02
-        assert drawn > found[score, data, "1", "top"].value + 0.3
+        assert drawn > means[score, data, "1", "top"].value + 0.3
     # And where the score is sound the draw loses.
     lost = summary.differences(rows)
     gap = next(gap for condition, gap in lost.items() if "magnitude" in condition)
@@ -400,14 +400,14 @@ def test_predictors_by_hand():
         "0.weight": np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
         "2.weight": np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]),
     }
-    found = predictors.known(net, masks, torch.randn(6, 2))
-    assert set(found) | {"concentration"} == set(predictors.NAMES)
+    values = predictors.known(net, masks, torch.randn(6, 2))
+    assert set(values) | {"concentration"} == set(predictors.NAMES)
     # Paths: two inputs, one hidden unit, two outputs; the kept weight of unit two ends nowhere.
-    assert found["log_paths"] == pytest.approx(np.log10(4))
-    assert found["effective"] == pytest.approx(4 / 5)
-    assert found["dead_units"] == pytest.approx(1 / 5)
-    assert found["least_kept"] == 1.0
-    assert found["emptied"] == 0
+    assert values["log_paths"] == pytest.approx(np.log10(4))
+    assert values["effective"] == pytest.approx(4 / 5)
+    assert values["dead_units"] == pytest.approx(1 / 5)
+    assert values["least_kept"] == 1.0
+    assert values["emptied"] == 0
     assert predictors.concentration({"a": np.array([3.0, -5.0, 1.0, 1.0])}, 0.5) == 0.8
     cut = {**masks, "2.weight": np.array([[0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])}
     assert predictors.known(net, cut, torch.randn(6, 2))["effective"] == 0
@@ -430,8 +430,8 @@ def test_rank_correlations_of_what_is_known():
     table = deciders.cells(rows)
     assert [cell["gap"] for cell in table] == pytest.approx([10, 20, 30, 40])
     with np.errstate(invalid="ignore"), pytest.warns(Warning, match="constant"):
-        found = deciders.correlations(rows)
-    assert found["log_paths"][0] == pytest.approx(1.0)
+        correlations = deciders.correlations(rows)
+    assert correlations["log_paths"][0] == pytest.approx(1.0)
 
 
 def test_kernels_of_pruned_networks():

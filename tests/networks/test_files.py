@@ -31,23 +31,23 @@ def test_the_command_draws_the_mask_that_networks_draws(tmp_path, weights, out):
     path = save(tmp_path / weights, NET.state_dict())
     options = ["--density", "0.1", "--design", "priority", "--rng", "0"]
     assert cli.main(["mask", str(path), *options, "--out", str(tmp_path / out)]) == 0
-    found = checkpoints.read(tmp_path / out)
+    arrays = checkpoints.read(tmp_path / out)
     expected = networks.find(NET, 0.1, design="priority", rng=0)
-    assert set(found) == set(expected)
+    assert set(arrays) == set(expected)
     for name, mask in expected.items():
-        assert found[name].dtype == np.bool_
-        np.testing.assert_array_equal(found[name], mask)
+        assert arrays[name].dtype == np.bool_
+        np.testing.assert_array_equal(arrays[name], mask)
     # Masks from a file fit the module.
     net = nn.Sequential(nn.Linear(20, 10), nn.BatchNorm1d(10), nn.Linear(10, 4))
-    networks.apply(net, found)
+    networks.apply(net, arrays)
 
 
 def test_half_precision_and_nested_state_dicts(tmp_path):
     halves = {name: value.bfloat16() for name, value in NET.state_dict().items()}
     path = save(tmp_path / "weights.ckpt", {"epoch": 3, "state_dict": halves})
-    found = checkpoints.read(path)
-    assert found["0.weight"].dtype == np.float32
-    np.testing.assert_array_equal(found["0.weight"], halves["0.weight"].float())
+    arrays = checkpoints.read(path)
+    assert arrays["0.weight"].dtype == np.float32
+    np.testing.assert_array_equal(arrays["0.weight"], halves["0.weight"].float())
 
 
 def test_tied_weights_are_refused_in_half_precision_too(tmp_path):

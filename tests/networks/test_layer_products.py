@@ -41,7 +41,7 @@ def test_layer_is_row_by_row_the_optimal_draw(network, place):
 def test_the_moment_of_a_layer_is_certified_by_simulated_masks(network):
     """Each row draws its own mask; real activations of the digits; significance 1e-9."""
     H, W = inputs(network, 2), network[2].weight.detach().numpy()
-    found = networks.layer_products(network, DIGITS.X)["2.weight"]
+    layer = networks.layer_products(network, DIGITS.X)["2.weight"]
     s, trials = 10, 100_000
     rng = np.random.default_rng(3)
     total = np.zeros(trials)
@@ -50,30 +50,30 @@ def test_the_moment_of_a_layer_is_certified_by_simulated_masks(network):
         total += montecarlo.squared_errors(
             product, probabilities.optimal(product), s, trials=trials, rng=rng
         )
-    value = found.moment(s).sum()
+    value = layer.moment(s).sum()
     interval = intervals.mean(total, 1e-9)
     assert interval.low <= value <= interval.high
     assert interval.high - interval.low < 0.1 * value
     # And with whole masks, through the module itself.
-    masks = np.stack([sampling.mask(row, s, rng=rng) for row in found.term_norms])
+    masks = np.stack([sampling.mask(row, s, rng=rng) for row in layer.term_norms])
     with torch.no_grad():
         change = H @ (masks * W).T - H @ W.T
-    np.testing.assert_allclose(found.squared_errors(masks), (change**2).sum(0), rtol=1e-9)
+    np.testing.assert_allclose(layer.squared_errors(masks), (change**2).sum(0), rtol=1e-9)
 
 
 def test_moments_and_draws_of_the_library_apply_to_a_layer(network):
     H, W = inputs(network, 2), network[2].weight.detach().numpy()
-    found = networks.layer_products(network, DIGITS.X)["2.weight"]
-    whole, own = found.product(), Product(H, W.T)
+    layer = networks.layer_products(network, DIGITS.X)["2.weight"]
+    whole, own = layer.product(), Product(H, W.T)
     p = probabilities.optimal(own)
     np.testing.assert_allclose(probabilities.optimal(whole), p, rtol=1e-9)
     for moment in (exact.multinomial, exact.poisson, exact.systematic, exact.top):
         assert moment(whole, p, 6) == pytest.approx(moment(own, p, 6), rel=1e-8)
     for j in (0, 7):
-        row, mine = found.product(j), Product(H, W[j])
+        row, mine = layer.product(j), Product(H, W[j])
         assert exact.optimal(row, 5) == pytest.approx(exact.optimal(mine, 5), rel=1e-9)
-        assert found.moment(5)[j] == pytest.approx(exact.optimal(mine, 5), rel=1e-9)
-        assert found.values2[j] == pytest.approx(mine.norm2, rel=1e-9)
+        assert layer.moment(5)[j] == pytest.approx(exact.optimal(mine, 5), rel=1e-9)
+        assert layer.values2[j] == pytest.approx(mine.norm2, rel=1e-9)
     errors = [
         montecarlo.squared_errors(product, p, 6, trials=500, rng=0) for product in (whole, own)
     ]
@@ -81,13 +81,13 @@ def test_moments_and_draws_of_the_library_apply_to_a_layer(network):
 
 
 def test_budgets_are_the_best_of_many(network):
-    found = networks.layer_products(network, DIGITS.X)["0.weight"]
-    brackets = found.moment(1)
-    best = found.budgets(480)
+    layer = networks.layer_products(network, DIGITS.X)["0.weight"]
+    brackets = layer.moment(1)
+    best = layer.budgets(480)
     assert best.sum() == pytest.approx(480)
     least = (brackets / best).sum()
     assert least == pytest.approx(np.sqrt(brackets).sum() ** 2 / 480, rel=1e-12)
-    assert least < found.moment(20).sum()
+    assert least < layer.moment(20).sum()
     rng = np.random.default_rng(0)
     for _ in range(50):
         other = best * rng.uniform(0.5, 1.5, len(best))
@@ -104,10 +104,10 @@ def test_the_published_rule_keeps_the_largest_of_each_row(network):
         for row, weights in zip(mask, scores[name], strict=True):
             assert weights[row != 0].min() >= weights[row == 0].max()
     # R1: for a binary mask of one term less, the largest term costs most.
-    found = networks.layer_products(network, DIGITS.X)
-    top = found["2.weight"].squared_errors(masks["2.weight"]).sum()
+    products = networks.layer_products(network, DIGITS.X)
+    top = products["2.weight"].squared_errors(masks["2.weight"]).sum()
     uniform = networks.find(network, 0.5, score="random", scope="row", rng=0)
-    assert top < found["2.weight"].squared_errors(uniform["2.weight"]).sum()
+    assert top < products["2.weight"].squared_errors(uniform["2.weight"]).sum()
 
 
 def test_batches_and_forms_of_data_do_not_matter(network):
@@ -127,38 +127,38 @@ def test_batches_and_forms_of_data_do_not_matter(network):
 
 def test_gram_matrices_take_the_memory_that_is_given(network):
     # 8 bytes for 64^2, 24^2 and 12^2 numbers.
-    found = networks.layer_products(network, DIGITS.X, memory=8 * (24**2 + 12**2))
-    assert [product.blocks[0].gram is None for product in found.values()] == [True, False, False]
+    products = networks.layer_products(network, DIGITS.X, memory=8 * (24**2 + 12**2))
+    assert [product.blocks[0].gram is None for product in products.values()] == [True, False, False]
     with pytest.raises(ValueError, match=r"0\.weight has no Gram matrix.*raise memory="):
-        found["0.weight"].moment(3)
-    assert found["0.weight"].norms.shape == (24, 64)
+        products["0.weight"].moment(3)
+    assert products["0.weight"].norms.shape == (24, 64)
     none = networks.layer_products(network, DIGITS.X, gram=False)
     assert all(product.blocks[0].gram is None for product in none.values())
 
 
 def test_products_of_a_masked_network_see_its_activations(network):
     masks = networks.find(network, 0.3, floor=1)
-    found = networks.layer_products(network, DIGITS.X, masks=masks)
+    products = networks.layer_products(network, DIGITS.X, masks=masks)
     weight = network[0].weight.detach().numpy()
     H = np.maximum(DIGITS.X @ (weight * masks["0.weight"]).T + network[0].bias.detach().numpy(), 0)
-    np.testing.assert_allclose(found["2.weight"].norms[0], np.linalg.norm(H, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(products["2.weight"].norms[0], np.linalg.norm(H, axis=0), rtol=1e-9)
     other = copy.deepcopy(network)
     networks.apply(other, masks)
     again = networks.layer_products(other, DIGITS.X)
-    for name in found:
-        np.testing.assert_allclose(again[name].norms, found[name].norms, rtol=1e-12)
-        np.testing.assert_array_equal(again[name].weight, found[name].weight)
+    for name in products:
+        np.testing.assert_allclose(again[name].norms, products[name].norms, rtol=1e-12)
+        np.testing.assert_array_equal(again[name].weight, products[name].weight)
 
 
 def test_what_cannot_be_asked_of_a_layer(network):
-    found = networks.layer_products(network, DIGITS.X)["0.weight"]
-    assert "24 outputs, 64 inputs, 200 rows" in repr(found)
+    layer = networks.layer_products(network, DIGITS.X)["0.weight"]
+    assert "24 outputs, 64 inputs, 200 rows" in repr(layer)
     with pytest.raises(ValueError, match="output must lie in 0 to 23; got 24"):
-        found.product(24)
+        layer.product(24)
     with pytest.raises(ValueError, match=r"mask must have the shape of 0\.weight"):
-        found.squared_errors(np.ones((3, 3)))
+        layer.squared_errors(np.ones((3, 3)))
     attention = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
-    found = networks.layer_products(attention, torch.randn(4, 3, 8))["self_attn.in_proj_weight"]
+    layer = networks.layer_products(attention, torch.randn(4, 3, 8))["self_attn.in_proj_weight"]
     with pytest.raises(ValueError, match=r"see different inputs.*name one output"):
-        found.product()
-    assert found.product(20).d == 8
+        layer.product()
+    assert layer.product(20).d == 8

@@ -230,12 +230,12 @@ def test_compiled_networks(kind):
 
 def test_apply_is_all_or_nothing(monkeypatch):
     net, X, _ = make("images")
-    before, found = net(X).detach(), networks.find(net, 0.5, floor=1)
-    wrong = {**found, "body.4.weight": np.ones((2, 2))}
+    before, masks = net(X).detach(), networks.find(net, 0.5, floor=1)
+    wrong = {**masks, "body.4.weight": np.ones((2, 2))}
     with pytest.raises(ValueError, match=r"masks\['body\.4\.weight'\] must have shape"):
         networks.apply(net, wrong)
     with pytest.raises(ValueError, match=r"masks\['body\.4\.weight'\] must be finite"):
-        networks.apply(net, {**found, "body.4.weight": np.full((3, 24), np.nan)})
+        networks.apply(net, {**masks, "body.4.weight": np.full((3, 24), np.nan)})
     real, calls = masked._register, []
 
     def stumble(*arguments):
@@ -247,17 +247,17 @@ def test_apply_is_all_or_nothing(monkeypatch):
     monkeypatch.setattr(masked, "_register", stumble)
     order = list(net.state_dict())
     with pytest.raises(MemoryError):
-        networks.apply(net, found)
+        networks.apply(net, masks)
     assert list(net.state_dict()) == order
     assert type(net.body[0]) is nn.Conv2d
     net.eval()
     torch.testing.assert_close(net.train()(X), before)
     monkeypatch.undo()
-    networks.apply(net, found)
+    networks.apply(net, masks)
     # A second mask takes the place of the first, all or nothing again.
     with pytest.raises(ValueError, match="must have shape"):
         networks.apply(net, wrong)
-    assert networks.kept(net) == networks.kept(found)
+    assert networks.kept(net) == networks.kept(masks)
     less = networks.find(net, 0.25, floor=1)
     networks.apply(net, less)
     assert networks.kept(net) == networks.kept(less)
@@ -298,8 +298,8 @@ def test_a_shared_weight_has_one_mask_and_counts_once():
     net, X = Language(), torch.randint(0, 11, (4, 5))
     y = X.roll(1, 1)
     for score in ("magnitude", "snip", "grasp", "sketch", "layer"):
-        found = networks.scores(net, score, X, y)
-        assert list(found) == ["head.weight", "inner.weight"], score
+        scores = networks.scores(net, score, X, y)
+        assert list(scores) == ["head.weight", "inner.weight"], score
     masks = networks.prune(net, 0.5, score="snip", X=X, y=y)
     assert networks.kept(net) == networks.kept(masks)
     assert sum(layer.size for layer in networks.kept(net).values()) == 36 + 66

@@ -61,14 +61,14 @@ def test_another_seed_draws_another_mask(network):
 def test_masks_do_not_depend_on_the_number_of_threads():
     net = nn.Sequential(nn.Linear(300, 400), nn.Linear(400, 50))
     threads = torch.get_num_threads()
-    found = []
+    masks = []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(networks.vector(networks.find(net, 0.1, design="priority", rng=0)))
+            masks.append(networks.vector(networks.find(net, 0.1, design="priority", rng=0)))
     finally:
         torch.set_num_threads(threads)
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(*masks)
 
 
 @pytest.mark.parametrize("score", SCORES)
@@ -91,13 +91,13 @@ def test_masks_are_the_same_for_any_number_of_threads_and_on_any_device(score, k
         )  # fmt: skip
     X = X[:16] if score == "sketch" else X
     machines = [("cpu", 1), ("cpu", 2), *([("cuda", 1)] if torch.cuda.is_available() else [])]
-    threads, found = torch.get_num_threads(), []
+    threads, drawn = torch.get_num_threads(), []
     try:
         for device, count in machines:
             torch.set_num_threads(count)
             net.to(device)
             scores = networks.scores(net, score, X, np.arange(len(X)) % 10, rng=0)
-            found.append([
+            drawn.append([
                 networks.vector(networks.find(
                     net, 0.05, score=lambda *_, s=scores: s, design=design, signed="absolute",
                     rng=0,
@@ -106,8 +106,8 @@ def test_masks_are_the_same_for_any_number_of_threads_and_on_any_device(score, k
             ])  # fmt: skip
     finally:
         torch.set_num_threads(threads)
-    for other in found[1:]:
-        np.testing.assert_array_equal(other, found[0])
+    for other in drawn[1:]:
+        np.testing.assert_array_equal(other, drawn[0])
 
 
 @pytest.mark.large
@@ -116,10 +116,10 @@ def test_masks_are_the_same_for_any_number_of_threads_and_on_any_device(score, k
 def test_many_weights_take_little_memory(design):
     """At most 40 bytes a weight above the module: 4 GB for 10^8 of them."""
     weights = 10**7
-    found = benchmark.measure(weights, design)
-    assert found["kept"] == weights // 10
+    cost = benchmark.measure(weights, design)
+    assert cost["kept"] == weights // 10
     # The scores and the masks at least are there: the peak was seen.
-    assert 8 * weights <= found["bytes"] <= 40 * weights
+    assert 8 * weights <= cost["bytes"] <= 40 * weights
 
 
 @pytest.mark.parametrize("design", ["top", "multinomial", "poisson", "priority", "systematic"])
@@ -149,10 +149,10 @@ def test_rounds_follow_the_exponential_schedule_and_rescore(network):
     net, seen = network(3), []
 
     def score(module, masks):
-        found = networks.magnitude(module, masks=masks)
+        scores = networks.magnitude(module, masks=masks)
         if masks is not None:
-            seen.append((total(masks), networks.vector(found)[networks.vector(masks) == 0].max()))
-        return found
+            seen.append((total(masks), networks.vector(scores)[networks.vector(masks) == 0].max()))
+        return scores
 
     networks.find(net, 0.1, score=score, rounds=4)
     # d = 105
@@ -164,8 +164,8 @@ def test_a_cut_network_keeps_its_last_scores(network, batch):
     net, (X, y) = network(4), batch(6)
 
     def score(module, masks):
-        found = networks.magnitude(module)
-        return found if masks is None else {name: 0 * values for name, values in found.items()}
+        scores = networks.magnitude(module)
+        return scores if masks is None else {name: 0 * values for name, values in scores.items()}
 
     masks = networks.find(net, 0.1, score=score, rounds=5)
     expected = networks.find(net, 0.1)

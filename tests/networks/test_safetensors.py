@@ -48,11 +48,11 @@ def test_safetensors_keep_every_name_but_their_own(tmp_path):
     arrays = {name: np.full((2, 2), i, np.float32) for i, name in enumerate(NAMES)}
     arrays |= {"number": np.array(3), "half": np.ones(3, np.float16), "turned": np.eye(3)[::-1]}
     checkpoints.write(path, arrays)
-    found = checkpoints.read(path)
-    assert set(found) == set(arrays)
+    stored = checkpoints.read(path)
+    assert set(stored) == set(arrays)
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-        assert found[name].shape == array.shape
+        np.testing.assert_array_equal(stored[name], array)
+        assert stored[name].shape == array.shape
     for name, array, words in (
         ("__metadata__", np.ones(2), "for itself"),
         ("long", np.ones(2, np.longdouble), "has no type"),

@@ -40,7 +40,7 @@ def inputs_of(kind, batch):
 def test_snip_is_the_derivative_by_the_mask(network, batch, kind):
     net, (X, y) = network(kind), inputs_of(kind, batch)
     start, loss = by_hand(net.train(), X, y)
-    found = networks.vector(networks.snip(net, X, y))
+    scores = networks.vector(networks.snip(net, X, y))
     # Central differences in each mask entry; the kinks of ReLU are not met at this step.
     step = 1e-6
     slopes = np.empty(len(start))
@@ -49,7 +49,7 @@ def test_snip_is_the_derivative_by_the_mask(network, batch, kind):
         up[i] *= 1 + step
         down[i] *= 1 - step
         slopes[i] = (loss(up) - loss(down)).item() / (2 * step)
-    np.testing.assert_allclose(found, np.abs(slopes), atol=tolerances.QUADRATURE)
+    np.testing.assert_allclose(scores, np.abs(slopes), atol=tolerances.QUADRATURE)
 
 
 @pytest.mark.parametrize("kind", [2, 3, "residual"])
@@ -59,12 +59,12 @@ def test_grasp_is_weight_times_hessian_times_gradient(network, batch, kind):
     H = torch.autograd.functional.hessian(loss, start)
     g = torch.func.grad(loss)(start)
     expected = (start * (H @ g)).detach().numpy()
-    found = networks.vector(networks.grasp(net, X, y))
-    np.testing.assert_allclose(found, expected, atol=tolerances.QUADRATURE)
+    scores = networks.vector(networks.grasp(net, X, y))
+    np.testing.assert_allclose(scores, expected, atol=tolerances.QUADRATURE)
     # Its sign: scaling the weight of the largest score down lowers ||g||^2.
-    best, worst = int(found.argmax()), int(found.argmin())
+    best, worst = int(scores.argmax()), int(scores.argmin())
     for i, sign in ((best, -1), (worst, 1)):
-        assert np.sign(found[i]) == -sign
+        assert np.sign(scores[i]) == -sign
         moved = start.clone()
         moved[i] *= 1 - 1e-5
         gain = (torch.func.grad(loss)(moved) ** 2).sum() - (g**2).sum()
@@ -83,8 +83,8 @@ def test_grasp_draws_by_the_size_of_its_effect(network, batch):
             moved[i] *= 1 + sign * step
             norms.append((torch.func.grad(loss)(moved) ** 2).sum().item())
         effects[i] = (norms[0] - norms[1]) / (4 * step)
-    found = networks.vector(networks.grasp(net, X, y))
-    np.testing.assert_allclose(found, effects, atol=tolerances.QUADRATURE)
+    scores = networks.vector(networks.grasp(net, X, y))
+    np.testing.assert_allclose(scores, effects, atol=tolerances.QUADRATURE)
 
     def kept(signed, seed):
         options = {"score": "grasp", "X": X, "y": y, "design": "priority", "signed": signed}
@@ -106,8 +106,8 @@ def test_grasp_draws_by_the_size_of_its_effect(network, batch):
 
 def test_grasp_of_a_linear_loss_is_zero(batch):
     net, (X, y) = nn.Linear(5, 3).double(), batch(6)
-    found = networks.grasp(net, X, y, loss=lambda outputs, y: outputs.sum())
-    assert not found["weight"].any()
+    scores = networks.grasp(net, X, y, loss=lambda outputs, y: outputs.sum())
+    assert not scores["weight"].any()
 
 
 def test_deep_linear_scores_agree_with_pruning_deep(batch):
@@ -122,8 +122,8 @@ def test_deep_linear_scores_agree_with_pruning_deep(batch):
         "grasp": (networks.grasp(net, X, y), pruning.deep.grasp(X.numpy(), y, matrices), 36),
         "sketch": (networks.sketch(net, X), pruning.deep.sketch(X.numpy(), matrices), 1),
     }
-    for name, (found, expected, factor) in pairs.items():
-        for one, other in zip(found.values(), expected, strict=True):
+    for name, (scores, expected, factor) in pairs.items():
+        for one, other in zip(scores.values(), expected, strict=True):
             np.testing.assert_allclose(
                 factor * one, other.T, err_msg=name, rtol=tolerances.PUBLISHED
             )
@@ -141,8 +141,8 @@ def test_synflow_is_the_sum_over_paths(network):
         path = np.prod([W[j, i] for W, (i, j) in zip(layers, steps, strict=True)])
         for total, (i, j) in zip(sums, steps, strict=True):
             total[j, i] += path
-    found = networks.synflow(net, torch.ones(1, 2))
-    for scores, total in zip(found.values(), sums, strict=True):
+    saliency = networks.synflow(net, torch.ones(1, 2))
+    for scores, total in zip(saliency.values(), sums, strict=True):
         np.testing.assert_allclose(scores, total, rtol=tolerances.ROUNDING)
 
 
@@ -164,13 +164,13 @@ def test_synflow_with_normalisation_biases_and_a_skip(network):
     x = x + nn.functional.conv2d(x, inner, padding=1)
     total = (x.mean((2, 3)) @ head.T).sum()
     expected = torch.autograd.grad(total, leaves)
-    found = networks.synflow(net, torch.ones(1, 2, 4, 4))
-    for (name, scores), leaf, slope in zip(found.items(), leaves, expected, strict=True):
+    saliency = networks.synflow(net, torch.ones(1, 2, 4, 4))
+    for (name, scores), leaf, slope in zip(saliency.items(), leaves, expected, strict=True):
         np.testing.assert_allclose(
             scores, (leaf * slope).detach(), rtol=tolerances.PUBLISHED, err_msg=name
         )
     # Every path crosses stem and head once, and the skip goes round the inner layer.
-    totals = {name: scores.sum() for name, scores in found.items()}
+    totals = {name: scores.sum() for name, scores in saliency.items()}
     np.testing.assert_allclose(totals["stem.weight"], total.item(), rtol=tolerances.PUBLISHED)
     np.testing.assert_allclose(totals["head.weight"], total.item(), rtol=tolerances.PUBLISHED)
     assert totals["inner.weight"] < total.item()
@@ -198,8 +198,8 @@ class Deep(nn.Module):
 def test_synflow_neither_overflows_nor_vanishes(depth, gain):
     torch.manual_seed(0)
     net = Deep(depth, gain)
-    found = networks.synflow(net, torch.ones(1, 4))
-    joins = np.array([found[f"joins.{i}.weight"].sum() for i in range(depth)])
+    scores = networks.synflow(net, torch.ones(1, 4))
+    joins = np.array([scores[f"joins.{i}.weight"].sum() for i in range(depth)])
     assert np.isfinite(joins).all()
     # Conservation: every path crosses each join once.
     np.testing.assert_allclose(joins, joins[0], rtol=tolerances.PUBLISHED)
@@ -220,15 +220,15 @@ def test_synflow_neither_overflows_nor_vanishes(depth, gain):
 def test_sketch_is_weight_times_column_norm(network, batch):
     net, (X, _) = network("residual"), batch(3, (2, 4, 4))
     product = networks.tangent_product(net, X)
-    found = networks.vector(networks.sketch(net, X))
-    np.testing.assert_allclose(found, product.term_norms, rtol=tolerances.PUBLISHED)
+    scores = networks.vector(networks.sketch(net, X))
+    np.testing.assert_allclose(scores, product.term_norms, rtol=tolerances.PUBLISHED)
 
 
 def test_magnitude_and_random():
     net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2)).to(torch.bfloat16)
-    found = networks.magnitude(net)
-    assert found["0.weight"].dtype == np.float32
-    np.testing.assert_array_equal(found["1.weight"], net[1].weight.detach().abs().float())
+    scores = networks.magnitude(net)
+    assert scores["0.weight"].dtype == np.float32
+    np.testing.assert_array_equal(scores["1.weight"], net[1].weight.detach().abs().float())
     one, other = (networks.vector(networks.random(net, rng=seed)) for seed in (0, 1))
     assert len(set(one)) == 10
     assert (one.argsort() != other.argsort()).any()
@@ -241,11 +241,11 @@ def test_masked_weights_score_zero_and_nothing_is_changed(network, batch, name):
     before = {key: value.clone() for key, value in net.state_dict().items()}
     masks = networks.find(net, 0.5, score="random", rng=0)
     whole = networks.scores(net, name, X, y, rng=0)
-    found = networks.scores(net, name, X, y, masks=masks, rng=0)
+    scores = networks.scores(net, name, X, y, masks=masks, rng=0)
     for layer, mask in masks.items():
         assert whole[layer].all()
-        assert not found[layer][mask == 0].any()
-        assert found[layer].shape == mask.shape
+        assert not scores[layer][mask == 0].any()
+        assert scores[layer].shape == mask.shape
     assert net.training
     assert net.norm.training
     for key, value in net.state_dict().items():
@@ -256,11 +256,11 @@ def test_masked_weights_score_zero_and_nothing_is_changed(network, batch, name):
 def test_scores_of_a_masked_network_are_those_of_the_network_with_zeros(network, batch):
     net, (X, y) = network(3), batch(6)
     masks = networks.find(net, 0.5, score="random", rng=0)
-    found = {name: networks.scores(net, name, X, y, masks=masks) for name in ("snip", "synflow")}
+    saliency = {name: networks.scores(net, name, X, y, masks=masks) for name in ("snip", "synflow")}
     with torch.no_grad():
         for name, mask in masks.items():
             net.get_parameter(name).mul_(torch.as_tensor(mask))
-    for name, scores in found.items():
+    for name, scores in saliency.items():
         for one, other in zip(
             scores.values(), networks.scores(net, name, X, y).values(), strict=True
         ):
@@ -328,12 +328,12 @@ def test_a_single_sample_is_seen_with_stored_statistics(network, batch):
         net[1].running_mean.copy_(torch.tensor([0.3, -0.2, 0.1, 0.0]))
         net[1].running_var.copy_(torch.tensor([0.5, 2.0, 1.0, 3.0]))
     X, y = batch(1)
-    found = networks.snip(net.train(), X, y)
+    scores = networks.snip(net.train(), X, y)
     loss = nn.functional.cross_entropy(net.eval()(X), torch.as_tensor(y))
     slopes = torch.autograd.grad(loss, [net[0].weight, net[3].weight])
     for name, weight, slope in zip(("0.weight", "3.weight"), (net[0], net[3]), slopes, strict=True):
         expected = (weight.weight * slope).abs().detach().numpy()
-        np.testing.assert_allclose(found[name], expected, rtol=tolerances.PUBLISHED)
+        np.testing.assert_allclose(scores[name], expected, rtol=tolerances.PUBLISHED)
     # Two samples are a batch.
     X, y = batch(2)
     assert not np.allclose(
@@ -383,10 +383,10 @@ def test_integers_stay_integers():
     torch.manual_seed(0)
     net = Tokens()
     X, y = torch.tensor([[1, 2, 8], [0, 3, 3]]), np.array([2, 0])
-    found = networks.snip(net, X, y)["head.weight"]
+    scores = networks.snip(net, X, y)["head.weight"]
     wide = Tokens().double()
     wide.load_state_dict(net.state_dict())
     loss = nn.functional.cross_entropy(wide(X), torch.as_tensor(y))
     (slope,) = torch.autograd.grad(loss, [wide.head.weight])
     expected = (wide.head.weight * slope).abs().detach().numpy()
-    np.testing.assert_allclose(found, expected, rtol=tolerances.PUBLISHED)
+    np.testing.assert_allclose(scores, expected, rtol=tolerances.PUBLISHED)

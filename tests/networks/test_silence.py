@@ -48,14 +48,14 @@ def test_what_is_left_out_is_named_with_the_density_reached():
     net = nn.Sequential(nn.Embedding(50, 8), nn.LSTM(8, 16, batch_first=True))
     net.append(nn.Linear(16, 4))
     networks.prune(net, 0.25)
-    found = networks.kept(net)
-    assert found == {"2.weight": (16, 64)}
-    assert found.left == {
+    counts = networks.kept(net)
+    assert counts == {"2.weight": (16, 64)}
+    assert counts.left == {
         "0.weight": 400, "1.weight_ih_l0": 512, "1.weight_hh_l0": 1024,
     }  # fmt: skip
-    assert found.density == 0.25
-    assert found.reached == (16 + 1936) / 2000
-    table = found.table()
+    assert counts.density == 0.25
+    assert counts.reached == (16 + 1936) / 2000
+    table = counts.table()
     assert "1.weight_hh_l0" in table
     assert table.count("left whole") == 3
     assert table.splitlines()[-1].split()[:4] == ["all", "1,952", "of", "2,000"]
@@ -63,8 +63,8 @@ def test_what_is_left_out_is_named_with_the_density_reached():
 
 
 def test_a_module_without_masks_is_all_left():
-    found = networks.kept(nn.Linear(3, 2))
-    assert (dict(found), found.left, found.reached) == ({}, {"weight": 6}, 1.0)
+    counts = networks.kept(nn.Linear(3, 2))
+    assert (dict(counts), counts.left, counts.reached) == ({}, {"weight": 6}, 1.0)
 
 
 def test_patterns_choose_weights_and_a_typing_error_is_told():

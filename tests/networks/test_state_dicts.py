@@ -54,15 +54,15 @@ def views(base):
 @pytest.mark.parametrize("name", views(torch.zeros(6, 4)))
 def test_sharing_is_told_by_memory_in_every_type(tmp_path, dtype, name):
     one, two, shared = views(weight(dtype=dtype))[name]
-    found = checkpoints.read(save(tmp_path / "w.pt", {"one": one, "two": two}))
-    np.testing.assert_array_equal(found["one"], one.float() if dtype in FLOATS[2:] else one)
-    np.testing.assert_array_equal(found["two"], two.float() if dtype in FLOATS[2:] else two)
+    arrays = checkpoints.read(save(tmp_path / "w.pt", {"one": one, "two": two}))
+    np.testing.assert_array_equal(arrays["one"], one.float() if dtype in FLOATS[2:] else one)
+    np.testing.assert_array_equal(arrays["two"], two.float() if dtype in FLOATS[2:] else two)
     if shared:
         with pytest.raises(ValueError, match="one and two share one parameter"):
-            checkpoints.prunable(found)
-        assert list(checkpoints.prunable(found, skip="two")) == ["one"]
+            checkpoints.prunable(arrays)
+        assert list(checkpoints.prunable(arrays, skip="two")) == ["one"]
     else:
-        assert list(checkpoints.prunable(found)) == ["one", "two"]
+        assert list(checkpoints.prunable(arrays)) == ["one", "two"]
 
 
 def test_an_expanded_tensor_is_refused(tmp_path):
@@ -120,9 +120,9 @@ NESTS = ("state_dict", "model_state_dict", "model", "model_state", "net", "gener
 
 @pytest.mark.parametrize("nest", NESTS)
 def test_weights_are_found_by_structure(tmp_path, nest):
-    found = checkpoints.read(save(tmp_path / "w.pt", {**BESIDE, nest: W}))
-    assert list(found) == list(W)
-    np.testing.assert_array_equal(found["a.weight"], W["a.weight"])
+    arrays = checkpoints.read(save(tmp_path / "w.pt", {**BESIDE, nest: W}))
+    assert list(arrays) == list(W)
+    np.testing.assert_array_equal(arrays["a.weight"], W["a.weight"])
     deep = {**BESIDE, "model": {"epoch": 2, "state_dict": W}}
     assert list(checkpoints.read(save(tmp_path / "deep.pt", deep))) == list(W)
 
@@ -153,10 +153,10 @@ def test_arrays_of_numpy_keep_their_values(tmp_path):
         "half": np.ones((2, 2), np.float16),
         "flags": np.eye(2, dtype=bool),
     }
-    found = checkpoints.read(save(tmp_path / "w.pt", arrays))
+    stored = checkpoints.read(save(tmp_path / "w.pt", arrays))
     for name, array in arrays.items():
-        np.testing.assert_array_equal(found[name], array)
-    assert found["half"].dtype == np.float32
+        np.testing.assert_array_equal(stored[name], array)
+    assert stored["half"].dtype == np.float32
     path = save(tmp_path / "o.pt", {"w": weight(), "o": np.array([{}], dtype=object)})
     with pytest.raises(TypeError, match=r"o\.pt: o is an array of numpy that holds no plain"):
         checkpoints.read(path)
@@ -267,10 +267,10 @@ def test_number_types(tmp_path):
         assert cli.main(options) == 2
         assert cli.main([*options, "--skip", "q*"]) == 0
     conjugate = torch.complex(weight(), weight(seed=1)).conj()
-    found = checkpoints.read(save(tmp_path / "c.pt", {"c": conjugate}))
-    np.testing.assert_array_equal(found["c"], conjugate.resolve_conj())
-    found = checkpoints.read(save(tmp_path / "i.pt", {"i": conjugate.imag}))
-    np.testing.assert_array_equal(found["i"], -weight(seed=1))
+    arrays = checkpoints.read(save(tmp_path / "c.pt", {"c": conjugate}))
+    np.testing.assert_array_equal(arrays["c"], conjugate.resolve_conj())
+    arrays = checkpoints.read(save(tmp_path / "i.pt", {"i": conjugate.imag}))
+    np.testing.assert_array_equal(arrays["i"], -weight(seed=1))
 
 
 def test_halves_and_fp8_of_safetensors(tmp_path):
@@ -283,9 +283,9 @@ def test_halves_and_fp8_of_safetensors(tmp_path):
     safetensors.torch.save_file(tensors, path)
     with pytest.raises(TypeError, match=r"fp8 has type F8_E5M2.*--skip 'fp8'"):
         checkpoints.read(path)
-    found = checkpoints.read(path, skip="fp8")
-    assert set(found) == {"bf16", "f16"}
-    for name, array in found.items():
+    arrays = checkpoints.read(path, skip="fp8")
+    assert set(arrays) == {"bf16", "f16"}
+    for name, array in arrays.items():
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, tensors[name].float())
 
@@ -356,12 +356,12 @@ def test_a_flipped_byte_is_one_error_or_no_harm(tmp_path, zipped):
         spoilt = bytearray(whole)
         spoilt[place] ^= int(rng.integers(1, 256))
         path.write_bytes(spoilt)
-        found = attempt(path)
-        if isinstance(found, str):
-            assert "w.pt" in found
+        outcome = attempt(path)
+        if isinstance(outcome, str):
+            assert "w.pt" in outcome
         elif zipped:
             # The checksums of the archive see every byte of the tensors.
-            assert all((found[name] == np.asarray(x)).all() for name, x in state.items())
+            assert all((outcome[name] == np.asarray(x)).all() for name, x in state.items())
 
 
 def test_an_archive_without_checksums_is_read(tmp_path):

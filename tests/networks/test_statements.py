@@ -48,23 +48,23 @@ def test_n1_to_n3_are_shown_with_their_claims():
         assert statement.figure == script.NAME
         claims = gallery.shown(script, (*REGISTER, *NETWORKS))
         assert statement.claim in claims[statement.label]
-    listed = [claim for found in claims.values() for claim in found]
+    listed = [claim for texts in claims.values() for claim in texts]
     assert len(listed) == len(set(listed))
 
 
 def test_n1_to_n3_are_certified():
-    found = run(OWN)
-    assert len(found.verdicts) == 14
-    assert {row.verdict for row in found.verdicts} == {"certified"}
+    report = run(OWN)
+    assert len(report.verdicts) == 14
+    assert {row.verdict for row in report.verdicts} == {"certified"}
 
 
 def test_what_holds_for_products_holds_for_networks():
-    found = run([statement for statement in NETWORKS if statement not in OWN])
-    assert not found.refuted
-    identities = [row for row in found.verdicts if row.status == "identity"]
+    report = run([statement for statement in NETWORKS if statement not in OWN])
+    assert not report.refuted
+    identities = [row for row in report.verdicts if row.status == "identity"]
     assert {row.label for row in identities} == {f"S{i}" for i in range(7)}
     assert {row.verdict for row in identities} == {"certified"}
-    sharp = {row.label for row in found.verdicts if row.verdict == "certified"}
+    sharp = {row.label for row in report.verdicts if row.verdict == "certified"}
     assert {"B6", "B7", "A1"} <= sharp
 
 
@@ -76,9 +76,9 @@ def test_ten_percent_are_noticed(factor):
         for s in OWN
         if s.status == "identity"
     ]
-    found = run(off)
-    assert len(found.verdicts) == 12
-    assert {row.verdict for row in found.verdicts} == {"refuted"}
+    report = run(off)
+    assert len(report.verdicts) == 12
+    assert {row.verdict for row in report.verdicts} == {"refuted"}
 
 
 def test_the_bounds_can_be_refuted():
@@ -101,8 +101,8 @@ def test_a_network_with_a_bias_refutes_n1(monkeypatch):
         return net
 
     monkeypatch.setattr(register, "relu_network", biased)
-    found = run([OWN[0], OWN[1]], trials=10)
-    assert {row.verdict for row in found.verdicts} == {"refuted"}
+    report = run([OWN[0], OWN[1]], trials=10)
+    assert {row.verdict for row in report.verdicts} == {"refuted"}
 
 
 def test_other_seeds_and_narrow_data():
@@ -110,8 +110,8 @@ def test_other_seeds_and_narrow_data():
     narrow = datasets.load("digits", subset=5)
     narrow = dataclasses.replace(narrow, X=narrow.X[:, 20:23])
     for data, seed in ((DIGITS, 1), (narrow, 2)):
-        found = verify.run(exact, data, trials=10, rng=seed, products=PRODUCTS)
-        assert {row.verdict for row in found.verdicts} <= {"certified", verify.NOT_MET}
+        report = verify.run(exact, data, trials=10, rng=seed, products=PRODUCTS)
+        assert {row.verdict for row in report.verdicts} <= {"certified", verify.NOT_MET}
 
 
 def test_the_command_adds_the_networks(capsys):

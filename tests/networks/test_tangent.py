@@ -18,8 +18,8 @@ def row_by_row(net, X):
     rows = []
     for sample in X:
         for output in net(sample[None]).reshape(-1):
-            found = torch.autograd.grad(output, weights, retain_graph=True)
-            rows.append(torch.cat([g.reshape(-1) for g in found]).numpy())
+            slopes = torch.autograd.grad(output, weights, retain_graph=True)
+            rows.append(torch.cat([g.reshape(-1) for g in slopes]).numpy())
     return np.array(rows)
 
 
@@ -111,10 +111,10 @@ def test_lazy_training_is_kernel_ridge_and_obeys_e4(network, batch):
     rng = np.random.default_rng(0)
     d = J.shape[1]
     masks = np.stack([np.ones(d), rng.random(d) < 0.5, rng.gamma(2.0, 0.5, d)]).astype(float)
-    found, predicted = networks.lazy(net, X, y, penalty=penalty, masks=masks, X_test=X[:2])
+    trained, predicted = networks.lazy(net, X, y, penalty=penalty, masks=masks, X_test=X[:2])
     rest = y.ravel() - start
     whole = None
-    for mask, outputs, seen in zip(masks, found, predicted, strict=True):
+    for mask, outputs, seen in zip(masks, trained, predicted, strict=True):
         kernel = (J * mask) @ J.T
         fit = start + kernel @ np.linalg.solve(kernel + penalty * np.eye(len(J)), rest)
         np.testing.assert_allclose(outputs.ravel(), fit, atol=tolerances.QUADRATURE)
@@ -128,7 +128,7 @@ def test_lazy_training_is_kernel_ridge_and_obeys_e4(network, batch):
             limit = bounds.retrained(epsilon, J, rest, penalty=penalty)
             assert np.linalg.norm(outputs - whole) <= limit * (1 + tolerances.ROUNDING)
     single = networks.lazy(net, X, y, penalty=penalty)
-    np.testing.assert_allclose(single, found[0], atol=tolerances.QUADRATURE)
+    np.testing.assert_allclose(single, trained[0], atol=tolerances.QUADRATURE)
 
 
 @pytest.mark.parametrize(
