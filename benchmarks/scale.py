@@ -156,7 +156,7 @@ def _rows(folder: Path) -> list[Row]:
         triangle = Cold(lambda opened=opened: scale.rows(opened()), path)
         again = seconds(lambda opened=opened: scale.rows(opened()))
         part = np.array(opened()[: min(n, 2**27 // d)])
-        plain = seconds(lambda part=part: reduction.factor(part, np.empty((len(part), 0))))
+        plain = seconds(lambda part=part: reduction.reduce(part, np.empty((len(part), 0))))
         plain *= n / len(part)
         task = f"{GIGABYTES:g} GB of rows, d = {d}"
         note = f"{sums.cpu:.2f} s for the sum, {sums.share:.0%} of it from the disk"

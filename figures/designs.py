@@ -24,7 +24,7 @@ from lth_sketch.plots.panels import (
     Look,
 )
 from lth_sketch.plots.tables import Table, distinct, select
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.validation import Floats, Integers
 
 NAME = "designs"
@@ -70,7 +70,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     """Return every number of the figure for one data set."""
     w = np.asarray(rng.standard_normal(data.X.shape[1]))
     # The same Frobenius errors in as few rows as there are features.
-    R = factor(data.X, np.zeros((len(data.X), 1))).R
+    R = reduce(data.X, np.zeros((len(data.X), 1))).R
     table: Table = []
     cases: dict[str, Floats] = {"gaussian": w, "coherent": np.asarray(np.abs(w))}
     for kind, weights in cases.items():

@@ -92,11 +92,14 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     """
     rotated = reduced(data)
     d = rotated.R.shape[1]
-    w0 = initial(rng, d, rotated.C.shape[1])
+    w0 = initial(rng, d, rotated.targets.shape[1])
     s = DRAWN * d
     trials = min(sizes["trials"], max(50, sizes["work"] // (s * d)))
     table: Table = []
-    for outputs, y, start in (("one", rotated.C[:, 0], w0[:, 0]), ("ten", rotated.C, w0)):
+    for outputs, y, start in (
+        ("one", rotated.targets[:, 0], w0[:, 0]),
+        ("ten", rotated.targets, w0),
+    ):
         problem = Problem(rotated.R, y, start)
         # Times are in units of the fastest mode.
         unit = problem.singular_values[0] ** -2
@@ -107,7 +110,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         curves = _bounds(products, trained, known, times, s)
         seen = _measured(len(times))
         # What is known of the labels beforehand: how often one of them is one.
-        labels = {"labels": 1.0 / rotated.C.shape[1], "time": times * unit}
+        labels = {"labels": 1.0 / rotated.targets.shape[1], "time": times * unit}
         ahead = probabilities.anticipated(rotated.R, start, **labels)
         mean = moments.anticipated(rotated.R, ahead, s, start, **labels)
         curves["E6", "anticipated", 0] = (times, list(map(_relative, mean, products)))

@@ -19,7 +19,7 @@ from lth_sketch.datasets import Dataset
 from lth_sketch.plots import panels
 from lth_sketch.plots.panels import Look
 from lth_sketch.plots.tables import Table, distinct, rows
-from lth_sketch.reduction import Factor, factor
+from lth_sketch.reduction import Reduced, reduce
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
 
@@ -94,19 +94,19 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     ``sizes["held_out"]`` caps the samples on which errors are counted.
     """
     parts = split(data, rng)
-    train = factor(parts.X, parts.Y.astype(np.float64))
-    test = factor(parts.X_test, parts.Y_test.astype(np.float64))
-    problem = Problem(train.R, train.C)
+    train = reduce(parts.X, parts.Y.astype(np.float64))
+    test = reduce(parts.X_test, parts.Y_test.astype(np.float64))
+    problem = Problem(train.R, train.targets)
     d = train.R.shape[1]
     trials = min(sizes["trials"], max(20, sizes["work"] // d**3))
     known = {"leverage": leverage(train.R)}
     masks = [
         mask
         for _ in range(trials)
-        for mask in _masks(parts, train, known, initial(rng, d, train.C.shape[1]), rng)
+        for mask in _masks(parts, train, known, initial(rng, d, train.targets.shape[1]), rng)
     ]
     _, losses, w = problem.fit_masks(
-        scipy.sparse.csr_array(masks), X_test=test.R, y_test=test.C, weights=True
+        scipy.sparse.csr_array(masks), X_test=test.R, y_test=test.targets, weights=True
     )
     seen, labels = parts.X_test[: sizes["held_out"]], parts.labels_test[: sizes["held_out"]]
     empty = np.square(parts.Y_test).sum()
@@ -133,7 +133,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
 
 def _masks(
     parts: Split,
-    train: Factor,
+    train: Reduced,
     known: Mapping[str, Floats],
     w0: Floats,
     rng: np.random.Generator,
@@ -149,7 +149,7 @@ def _masks(
         if source in views:
             scores = score(name, *views[source], w0, rng)
         else:
-            scores = score(name, train.R, train.C, w0, rng, known=known)
+            scores = score(name, train.R, train.targets, w0, rng, known=known)
         chances = pruning.nonnegative(scores, "shift") if scores.min() < 0 else scores
         for density in DENSITIES:
             masks.append(pruning.select(scores, density))

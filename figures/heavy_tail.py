@@ -70,7 +70,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     ``sizes["work"]`` caps initializations x features^2.
     """
     rotated = reduced(data)
-    R, C = rotated.R, rotated.C
+    R, C = rotated.R, rotated.targets
     d = R.shape[1]
     trials = min(sizes["trials"], max(50, sizes["work"] // d**2))
     samples: dict[str, Floats] = {name: np.empty(trials) for name in CASES}

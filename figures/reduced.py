@@ -1,4 +1,4 @@
-"""What the figures about training share: one factor of the data, and splits of its samples."""
+"""What the figures about training share: the data up to a rotation, and splits of its samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lth_sketch.datasets import Dataset
-from lth_sketch.reduction import Factor, factor
+from lth_sketch.reduction import Reduced, reduce
 from lth_sketch.validation import Array, Floats, Integers
 
 
@@ -29,12 +29,12 @@ def outputs(data: Dataset) -> Array:
 
 
 @lru_cache(maxsize=1)
-def reduced(data: Dataset) -> Factor:
+def reduced(data: Dataset) -> Reduced:
     """Return the data rotated to min(n, d) samples: every norm, product and fit stays the same.
 
     The figures draw one data set after another, so that the last one is all that is kept.
     """
-    return factor(data.X, outputs(data).astype(np.float64))
+    return reduce(data.X, outputs(data).astype(np.float64))
 
 
 def initial(rng: np.random.Generator, d: int, *shape: int) -> Floats:

@@ -18,7 +18,7 @@ from lth_sketch.datasets import Dataset
 from lth_sketch.plots import panels
 from lth_sketch.plots.panels import Look
 from lth_sketch.plots.tables import Table, distinct, rows, select
-from lth_sketch.reduction import Factor, factor
+from lth_sketch.reduction import Reduced, reduce
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats, Integers
 
@@ -80,9 +80,9 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     ``sizes["work"]`` caps initializations x features^3.
     """
     parts = split(data, rng)
-    train = factor(parts.X, parts.Y.astype(np.float64))
-    test = factor(parts.X_test, parts.Y_test.astype(np.float64))
-    problem = Problem(train.R, train.C)
+    train = reduce(parts.X, parts.Y.astype(np.float64))
+    test = reduce(parts.X_test, parts.Y_test.astype(np.float64))
+    problem = Problem(train.R, train.targets)
     d = train.R.shape[1]
     trials = min(sizes["trials"], max(3, sizes["work"] // d**3))
     low, high = scipy.special.logit(SHOWN)
@@ -95,9 +95,9 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     masks |= {("draw", name): [] for name in DRAWN}
     known = {"leverage": leverage(train.R)}
     for _ in range(trials):
-        w0 = initial(rng, d, train.C.shape[1])
+        w0 = initial(rng, d, train.targets.shape[1])
         for name in SCORES:
-            scores = score(name, train.R, train.C, w0, rng, known=known)
+            scores = score(name, train.R, train.targets, w0, rng, known=known)
             order = np.argsort(-scores, kind="stable")
             paths[name].append(problem.path(order).sum(axis=1) + train.rest.sum())
             masks["top-k", name].append(_prefixes(order, k))
@@ -118,7 +118,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
         entries.append(("train", "path", name, "median", every, median))
     for (how, name), listed in masks.items():
         stacked = scipy.sparse.vstack(listed, format="csr")
-        pair = problem.fit_masks(stacked, X_test=test.R, y_test=test.C)
+        pair = problem.fit_masks(stacked, X_test=test.R, y_test=test.targets)
         for (side, part), losses in zip(sides.items(), pair, strict=True):
             total = (losses.sum(axis=1) + part.rest.sum()).reshape(trials, len(k)) / empty[side]
             for quantity, q in QUANTILES.items():
@@ -130,9 +130,9 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     return table
 
 
-def _needed(train: Factor) -> float:
+def _needed(train: Reduced) -> float:
     """Return the draws for each feature from which E4 is below the norm of the labels."""
-    X, Y = train.R, train.C
+    X, Y = train.R, train.targets
     penalty = RIDGE * float(np.square(X).sum())
     rest = train.rest.sum()
     # What no weights reach is the same with and without a mask, and counts in the bound.
@@ -148,7 +148,7 @@ def _drawn(scores: Floats, k: int, rng: np.random.Generator) -> Any:
     return sampling.masks(scores, k, 1, design="priority", binary=True, rng=rng)
 
 
-def _loss(data: Factor, w: Floats) -> float:
+def _loss(data: Reduced, w: Floats) -> float:
     return float(data.loss(w.T).sum())
 
 

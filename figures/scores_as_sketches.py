@@ -78,7 +78,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     ``sizes["work"]`` caps initializations x noise levels x label sets x outputs x features^2.
     """
     rotated = reduced(data)
-    X, Y = rotated.R, rotated.C
+    X, Y = rotated.R, rotated.targets
     d, r = X.shape[1], Y.shape[1]
     effort = sizes["points"] * sum(int(name) for name in LABELS if name != "rms") * r * d**2
     trials = min(sizes["trials"], max(3, sizes["work"] // effort))

@@ -91,7 +91,7 @@ def compute(data: Dataset, sizes: Mapping[str, int], rng: np.random.Generator) -
     ``sizes["work"]`` caps kept fractions x features^3.
     """
     rotated = reduced(data)
-    R, y = rotated.R, rotated.C[:, 0]
+    R, y = rotated.R, rotated.targets[:, 0]
     d = R.shape[1]
     w0 = initial(rng, d)
     trained = Problem(R, y, w0).gradient_flow()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import filters, validation
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats
 
@@ -66,19 +66,19 @@ def trained(
             f"stay in range; got {largest:g}; rescale X"
         )
     columns, mean = _labels(labels, X.shape[0])
-    reduced = factor(X, np.column_stack([columns, mean]))
+    reduced = reduce(X, np.column_stack([columns, mean]))
     U, sigma, Vt = reduced.spectrum(reduced.R)
     g, left = choose(sigma)
     # The mean of the trained weights: what is left of w0, and what is learned of the mean label.
     along = Vt @ start
-    learned = (U.T @ reduced.C[:, -1])[:, None]
+    learned = (U.T @ reduced.targets[:, -1])[:, None]
     beyond = start - Vt.T @ along if len(sigma) < len(start) else np.zeros_like(start)
     coordinates = left[..., None] * along + g[..., None] * learned
     squares = np.square(beyond + Vt.T @ coordinates).sum(axis=-1)
     fitted = np.square(sigma[:, None] * coordinates).sum(axis=(-2, -1))
     # Their covariance, that of one output times the number of outputs.
     if columns.shape[1]:
-        seen = _square_root(U.T @ reduced.C[:, :-1])
+        seen = _square_root(U.T @ reduced.targets[:, :-1])
         moved = g[..., None] * seen
         squares += outputs * np.square(Vt.T @ moved).sum(axis=-1)
         fitted += outputs * np.square(sigma[:, None] * moved).sum(axis=(-2, -1))

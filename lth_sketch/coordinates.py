@@ -33,11 +33,11 @@ def unit_terms(A: Any, rows: Any, a: Floats, b: Floats) -> tuple[Floats, float]:
     Parameters
     ----------
     A : (q, d) array or CSR/CSC matrix
-        Left factor.
+        Left matrix.
     rows : (d, r) array or CSR/CSC matrix
-        Right factor.
+        Right matrix.
     a, b : (d,) arrays
-        Norms of the columns of A and of the rows of the right factor.
+        Norms of the columns of A and of the rows of the right matrix.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def unit_terms(A: Any, rows: Any, a: Floats, b: Floats) -> tuple[Floats, float]:
 
 
 def squares(A: Any, rows: Any) -> float:
-    """Return ``||A rows||_F^2`` without forming the product, from triangles of both factors."""
+    """Return ``||A rows||_F^2`` without forming the product, from triangles of both."""
     everything = np.arange(A.shape[1])
     ones = np.ones(A.shape[1])
     value = _triangle(A, everything, ones) @ _triangle(rows.T, everything, ones).T

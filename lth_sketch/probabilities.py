@@ -10,7 +10,7 @@ import numpy.typing as npt
 from lth_sketch import anticipation, designs, validation
 from lth_sketch.inclusion.designs import INCLUSIONS
 from lth_sketch.product import FACTOR_ENTRIES, Product
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.validation import Floats
 
 
@@ -153,7 +153,7 @@ def leverage(A: npt.ArrayLike, ridge: float = 0.0) -> Floats:
             f"A of shape {checked.shape} needs a factor of {min(q, d)} x {d} float64 entries "
             f"({min(q, d) * d / 2**27:.3g} GiB, limit {FACTOR_ENTRIES / 2**27:.3g}); cut features"
         )
-    reduced = factor(checked, np.empty((q, 0)))
+    reduced = reduce(checked, np.empty((q, 0)))
     _, sigma, Vt = reduced.spectrum(reduced.R)
     if sigma.size == 0:
         raise ValueError("A must have an entry that is not zero; all are zero")

@@ -39,9 +39,9 @@ def probe(
     Parameters
     ----------
     A : (q, d) array, sparse matrix or LinearOperator
-        Left factor.
+        Left matrix.
     B : (d,) or (d, r) array, sparse matrix or LinearOperator
-        Right factor.
+        Right matrix.
     approximation : (q,) or (q, r) array, sparse matrix or LinearOperator, optional
         What stands for AB; left out with `mask`.
     probes : int

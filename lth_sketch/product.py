@@ -19,7 +19,7 @@ from lth_sketch.validation import Array, Floats
 FACTOR_ENTRIES = 2**28
 # Norms whose squares keep all their digits in float64.
 SMALLEST, LARGEST = 1e-145, 1e150
-# Rows of a float32 factor that are widened to float64 at a time.
+# Rows of a float32 matrix that are widened to float64 at a time.
 CHUNK = 4096
 # Terms that a notebook shows by name.
 NAMED = 5
@@ -35,10 +35,10 @@ class Product:
     Parameters
     ----------
     A : (q, d) array or CSR/CSC matrix
-        Left factor; its columns are what is pruned (for data X: samples in rows, features in
+        Left matrix; its columns are what is pruned (for data X: samples in rows, features in
         columns). Never changed; must not be changed by the caller while the product is in use.
     B : (d,) or (d, r) array or CSR/CSC matrix
-        Right factor.
+        Right matrix.
 
     Raises
     ------
@@ -51,7 +51,7 @@ class Product:
     Notes
     -----
     Statement S0: for Frobenius errors every product is one vector product, see `factor`. Norms,
-    moments and bounds are float64; `value` keeps float32 when both factors are float32.
+    moments and bounds are float64; `value` keeps float32 when both matrices are float32.
 
     Examples
     --------
@@ -111,7 +111,7 @@ class Product:
 
     @property
     def value(self) -> Array:
-        """AB, (q,) or (q, r), float32 when both factors are, accumulated in float64.
+        """AB, (q,) or (q, r), float32 when both matrices are, accumulated in float64.
 
         Raises ValueError if an entry is too large for float32.
         """

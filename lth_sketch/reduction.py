@@ -22,15 +22,15 @@ ALIKE = 2.0**10
 
 
 @dataclass(frozen=True)
-class Factor:
-    """X and y with ||y - X w||^2 = ||C - R w||^2 + rest for every w, one output a column.
+class Reduced:
+    """X and y with ||y - X w||^2 = ||targets - R w||^2 + rest for every w, one output a column.
 
     Attributes
     ----------
     R : (k, d) array
-        Factor of X, k = min(n, d).
-    C : (k, r) array
-        The targets in the same rotated samples.
+        What X is in rotated samples, k = min(n, d): X^T X = R^T R.
+    targets : (k, r) array
+        What y is in the same rotated samples.
     rest : (r,) array
         Squared norm of what no weights reach beyond these k directions.
     n_samples : int
@@ -38,14 +38,14 @@ class Factor:
     """
 
     R: Floats
-    C: Floats
+    targets: Floats
     rest: Floats
     n_samples: int
 
     def loss(self, rows: Floats) -> Floats:
         """Return the sums of squares (..., r) of weights given as rows (..., r, d)."""
         fitted = (rows.reshape(-1, rows.shape[-1]) @ self.R.T).reshape(*rows.shape[:-1], -1)
-        return np.asarray(np.square(self.C.T - fitted).sum(axis=-1) + self.rest)
+        return np.asarray(np.square(self.targets.T - fitted).sum(axis=-1) + self.rest)
 
     def spectrum(self, A: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the singular value decomposition of A = R diag(m) without its zero values.
@@ -84,7 +84,7 @@ def decomposition(A: Floats, n_samples: int) -> Decomposition:
     Parameters
     ----------
     A : (k, d) array
-        A matrix, or a factor of it.
+        A matrix, or R of it.
     n_samples : int
         Rows that A stands for.
 
@@ -121,7 +121,7 @@ def _graded(unit: Floats, sizes: Floats, tolerance: float) -> Decomposition:
     """Decompose ``unit diag(sizes)`` where the sizes are far apart.
 
     From the largest column down, each is kept or depends on those kept: A = Q R D C with R of unit
-    columns, D their sizes, and C = [I E] up to order. None of the three factors is far from
+    columns, D their sizes, and C = [I E] up to order. None of the three matrices is far from
     orthogonal beside the sizes, so that Jacobi's method keeps the digits of every singular value.
     """
     d = unit.shape[1]
@@ -159,7 +159,7 @@ def _graded(unit: Floats, sizes: Floats, tolerance: float) -> Decomposition:
         np.asfortranarray((B @ C[pivots]).T), joba=2, jobu=0, jobv=0, jobr=0
     )
     sigma, U = scaled * (work[0] / work[1]), turn @ back
-    # A x = U, by the factors: each entry is right beside 1 / size, those of V beside 1 / sigma.
+    # A x = U, by these three: each entry is right beside 1 / size, those of V beside 1 / sigma.
     steps = scipy.linalg.solve_triangular(R, U) / (scale / largest)[:, None]
     if left:
         steps = scipy.linalg.solve(np.eye(rank) + E @ E.T, steps, assume_a="pos")
@@ -179,11 +179,11 @@ def unit_columns(A: Floats) -> tuple[Floats, Floats]:
     return near, np.ldexp(norms, exponents)
 
 
-def factor(X: Any, Y: Floats) -> Factor:
-    """Return the factor of [X, Y] by Householder reflectors, one block of rows after another.
+def reduce(X: Any, Y: Floats) -> Reduced:
+    """Return [X, Y] up to a rotation of the samples: Householder reflectors, block after block.
 
-    R and C are exact for data that differ from X and Y by a few eps of each column's norm, so the
-    condition number is not squared. Dense or CSR/CSC `X` (n, d), `Y` (n, r).
+    R and the targets are exact for data that differ from X and Y by a few eps of each column's
+    norm, so the condition number is not squared. Dense or CSR/CSC `X` (n, d), `Y` (n, r).
 
     References
     ----------
@@ -199,7 +199,7 @@ def factor(X: Any, Y: Floats) -> Factor:
         R = triangle(joined, width)
     k = min(n, d)
     rest = np.square(R[k:, d:]).sum(axis=0)
-    return Factor(np.ascontiguousarray(R[:k, :d]), np.ascontiguousarray(R[:k, d:]), rest, n)
+    return Reduced(np.ascontiguousarray(R[:k, :d]), np.ascontiguousarray(R[:k, d:]), rest, n)
 
 
 def triangle(parts: Iterable[Floats], width: int) -> Floats:

@@ -33,7 +33,7 @@ class SingleDraw(Law):
     """One draw of a term, ``Z = vec(A_i B_i) / p_i`` with probability ``p_i``, and ``Y = Z - E Z``.
 
     Every quantity is in units of the product's `total` U (squares in U^2, and so on), so that no
-    scale of the factors can overflow.
+    scale of the matrices can overflow.
 
     Parameters
     ----------

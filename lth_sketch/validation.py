@@ -92,7 +92,7 @@ def in_range(name: str, values: Array, limit: float = LARGEST_ENTRY) -> Array:
 
 
 def single(name: str, result: Floats) -> Array:
-    """Return a result of float32 factors, summed in float64, in float32.
+    """Return a result of float32 matrices, summed in float64, in float32.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def single(name: str, result: Floats) -> Array:
     if largest > limit:
         raise ValueError(
             f"{name} has an entry of size {largest:.3g}, which leaves float32 (at most "
-            f"{limit:.3g}); pass a factor in float64, and the result is float64"
+            f"{limit:.3g}); pass a matrix in float64, and the result is float64"
         )
     return result.astype(np.float32)
 

@@ -348,8 +348,8 @@ FAULTS = (
     _fault(
         "training that starts from zero",
         "regression/problem.py",
-        "residual = self._factor.C - A @ start",
-        "residual = self._factor.C",
+        "residual = self._reduced.targets - A @ start",
+        "residual = self._reduced.targets",
         "regression",
     ),
     _fault(

@@ -107,7 +107,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "sketches/multiplication.py": ("sketches",),
         "sketches/_deterministic.py": ("sketches",),
         "sketches/_entries.py": ("sketches",),
-        "sketches/_factors.py": ("sketches",),
+        "sketches/_operands.py": ("sketches",),
         "sketches/_hadamard.py": ("sketches",),
         "sketches/_independent.py": ("sketches",),
         "sketches/_sampled.py": ("sketches",),

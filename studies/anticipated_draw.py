@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lth_sketch import Product, bounds, datasets, moments, probabilities
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.regression import Problem
 from lth_sketch.validation import Floats
 
@@ -21,12 +21,12 @@ DRAWS = ("plain", "defensive", "its best alpha", "uniform", "anticipated", "that
 def errors(name: str) -> Floats:
     """Return the exact error over ||X w||, (starts, times, draws), of s = d draws."""
     data = datasets.load(name, subset=SUBSET.get(name))
-    reduced = factor(data.X, data.one_hot().astype(np.float64))
+    reduced = reduce(data.X, data.one_hot().astype(np.float64))
     R, d = reduced.R, reduced.R.shape[1]
     rng = np.random.default_rng(0)
     w0 = rng.normal(0.0, d**-0.5, (d, STARTS))
     classes = np.arange(STARTS) % TARGETS
-    y = 2.0 * reduced.C[:, classes] - reduced.C.sum(axis=1, keepdims=True)
+    y = 2.0 * reduced.targets[:, classes] - reduced.targets.sum(axis=1, keepdims=True)
     problem = Problem(R, y, w0)
     times = TIMES / problem.singular_values[0] ** 2
     trained = problem.gradient_flow(times)

@@ -149,7 +149,7 @@ def test_scores_are_those_of_the_full_data(data):
     w0, rotated = initial(rng, 64, 10), reduced(data)
     for name in ("sketch", "snip", "grasp", "leverage"):
         full = score(name, data.X, data.one_hot(), w0, rng)
-        scores = score(name, rotated.R, rotated.C, w0, rng)
+        scores = score(name, rotated.R, rotated.targets, w0, rng)
         np.testing.assert_allclose(
             scores, full, rtol=tolerances.QUADRATURE, atol=tolerances.PUBLISHED * abs(full).max()
         )

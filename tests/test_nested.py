@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lth_sketch import datasets, tolerances
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.regression import Problem, nested, path
 from lth_sketch.testing import problems
 from lth_sketch.tolerances import EXACT, ROUNDING
@@ -34,7 +34,7 @@ def both(A, y, order):
     targets = y.reshape(len(y), -1)
     gram = nested.from_gram(A, targets, np.asarray(order))
     assert gram is not None
-    return gram, nested.from_factor(factor(A, targets), np.asarray(order))
+    return gram, nested.from_reduced(reduce(A, targets), np.asarray(order))
 
 
 def test_dependent_features_change_no_loss():

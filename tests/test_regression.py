@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, datasets, moments, probabilities, tolerances
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.regression import Problem, gradient_descent, gradient_flow, ridge
 from lth_sketch.testing import masks, problems
 from lth_sketch.tolerances import EXACT, ROUNDING, SINGLE
@@ -208,7 +208,7 @@ def test_more_rows_than_a_block_holds(size):
     A, y = rng.normal(size=(n, d)), rng.normal(size=(n, 3))
     expected = np.linalg.lstsq(A, y, rcond=None)[0]
     np.testing.assert_allclose(gradient_flow(A, y), expected, rtol=0, atol=EXACT)
-    reduced = factor(A, y)
+    reduced = reduce(A, y)
     np.testing.assert_allclose(reduced.R.T @ reduced.R, A.T @ A, rtol=0, atol=EXACT * n)
     np.testing.assert_allclose(
         Problem(A, y).loss(expected), np.sum((y - A @ expected) ** 2, axis=0), rtol=EXACT

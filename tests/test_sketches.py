@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lth_sketch import Product, bounds, methods, moments, probabilities, sampling, sketches
 from lth_sketch.kernels import transforms
 from lth_sketch.parallel import blockwise
-from lth_sketch.sketches import _factors, multiplication
+from lth_sketch.sketches import _operands, multiplication
 from lth_sketch.testing import products
 from lth_sketch.tolerances import EXACT, PUBLISHED, QUADRATURE, SINGLE
 
@@ -186,8 +186,8 @@ def test_errors_are_as_large_as_predicted(method, size):
 @pytest.mark.parametrize("method", METHODS)
 def test_all_formats_give_one_answer(method, monkeypatch):
     # Blocks of nine rows: eight abreast, and one by itself.
-    monkeypatch.setattr(_factors, "ROWS", 9)
-    monkeypatch.setattr(_factors, "DENSE", 128)
+    monkeypatch.setattr(_operands, "ROWS", 9)
+    monkeypatch.setattr(_operands, "DENSE", 128)
     A, B = factors(q=20)
     A[:, 7] = 0.0
     A[2, ::3] = 0.0
@@ -306,8 +306,8 @@ def test_a_whole_transform_is_exact(d):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_same_bits_for_any_number_of_threads(method, monkeypatch):
-    monkeypatch.setattr(_factors, "ROWS", 2)
-    monkeypatch.setattr(_factors, "DENSE", 128)
+    monkeypatch.setattr(_operands, "ROWS", 2)
+    monkeypatch.setattr(_operands, "DENSE", 128)
     monkeypatch.setattr(blockwise, "SMALL", 1)
     A, B = factors(9, 40, 9)
     sketched = []

@@ -10,7 +10,7 @@ import scipy
 
 from lth_sketch import validation
 from lth_sketch.product import LARGEST, Product
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
 
@@ -67,7 +67,7 @@ def spectral(
     norms = Product(A, np.ones(A.shape[1])).column_norms
     draw = validation.covering(p, norms)
     # The kernel acts on the range of A: everything below is in the basis of left singular vectors.
-    reduced = factor(A, np.empty((A.shape[0], 0)))
+    reduced = reduce(A, np.empty((A.shape[0], 0)))
     _, sigma, Vt = reduced.spectrum(reduced.R)
     if lam > 0:
         gains, unit = 1.0 / np.sqrt(1.0 + lam / sigma**2), 1.0
@@ -143,10 +143,10 @@ def retrained(eps: npt.ArrayLike, X: Any, y: npt.ArrayLike, *, penalty: float) -
         )
     validation.in_range("X", X.data if scipy.sparse.issparse(X) else X)
     validation.in_range("y", targets)
-    reduced = factor(X, targets.reshape(len(targets), -1))
+    reduced = reduce(X, targets.reshape(len(targets), -1))
     U, sigma, _ = reduced.spectrum(reduced.R)
-    inside = U.T @ reduced.C
-    outside = reduced.C - U @ inside
+    inside = U.T @ reduced.targets
+    outside = reduced.targets - U @ inside
     # The residual of ridge, weighted: lam / (sigma^2 + lam) in the range of X and 1 outside.
     shrunk = inside / np.hypot(1.0, sigma / np.sqrt(lam))[:, None]
     square = (shrunk * shrunk).sum() + (outside * outside).sum() + reduced.rest.sum()

@@ -10,7 +10,7 @@ import scipy
 
 from lth_sketch import filters, validation
 from lth_sketch.product import Product
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.single_draw import ROUNDED
 from lth_sketch.tolerances import SINGLE
 from lth_sketch.validation import Floats
@@ -202,7 +202,7 @@ def displacement(
         )
     validation.in_range("X", X.data if scipy.sparse.issparse(X) else X)
     validation.in_range("r0", residual)
-    reduced = factor(X, np.empty((X.shape[0], 0)))
+    reduced = reduce(X, np.empty((X.shape[0], 0)))
     g = choose(reduced.spectrum(reduced.R)[1])[0]
     largest = np.abs(g).max(axis=-1, initial=0.0)
     bound: Floats = largest * scipy.linalg.norm(residual.ravel())

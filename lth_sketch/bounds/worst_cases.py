@@ -179,7 +179,7 @@ def top(B: npt.ArrayLike, p: npt.ArrayLike, s: int, alpha: float = 1.0) -> Worst
     Parameters
     ----------
     B : (d,) or (d, r) array
-        Right factor of the product, for instance the weights.
+        Right matrix of the product, for instance the weights.
     p : (d,) array
         Scores >= 0, not taken from the data; ties go to the lower index.
     s : int

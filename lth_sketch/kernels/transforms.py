@@ -1,4 +1,4 @@
-"""Passes over the factors of a product: gathered columns, CountSketch, Hadamard."""
+"""Passes over the matrices of a product: gathered columns, CountSketch, Hadamard."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def scatter_columns(A: Array, buckets: Integers, signs: Floats, out: Floats) -> 
     buckets : (d, n)
         Columns of the output that each column of A is added to.
     signs : (d, n)
-        With which factors.
+        What each is multiplied by.
     out : (q, s)
         Sums, overwritten.
     """

@@ -136,7 +136,7 @@ def _hypergeometric(a: float, c: float, x: Floats) -> Floats:
 
 
 def _row_squares(A: Any) -> Floats:
-    """Return the squared norms of the rows of a factor; of a vector, its own."""
+    """Return the squared norms of the rows of a matrix; of a vector, its own."""
     if scipy.sparse.issparse(A):
         wide = A.astype(np.float64)
         return np.asarray(wide.multiply(wide).sum(axis=1)).ravel()

@@ -1,4 +1,4 @@
-"""S11: factors whose entries are sampled one by one, or held in eight bits."""
+"""S11: matrices whose entries are sampled one by one, or held in eight bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lth_sketch.validation import Floats
 
 
 def elementwise(product: Product, s: npt.ArrayLike) -> Floats:
-    """Return ``E ||A~ B~ - AB||_F^2`` for factors of which single entries are kept (S11).
+    """Return ``E ||A~ B~ - AB||_F^2`` for matrices of which single entries are kept (S11).
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def elementwise(product: Product, s: npt.ArrayLike) -> Floats:
     [22.  0.]
     """
     sizes = validation.sizes(s)
-    left, right = _factors(product)
+    left, right = _operands(product)
     spread = [
         (_dropped(left, int(size) * product.q), _dropped(right, int(size) * product.r))
         for size in sizes.flat
@@ -55,7 +55,7 @@ def elementwise(product: Product, s: npt.ArrayLike) -> Floats:
 
 
 def int8(product: Product, s: int = methods.LEVELS, *, stochastic: bool = False) -> float:
-    """Return the mean square error of factors in eight bits (S11).
+    """Return the mean square error of matrices in eight bits (S11).
 
     Every row of A and column of B is held as integers from -s to s times a scale of its own.
 
@@ -92,7 +92,7 @@ def int8(product: Product, s: int = methods.LEVELS, *, stochastic: bool = False)
     s = validation.count("s", s)
     if s > methods.LEVELS:
         raise ValueError(f"s must be at most {methods.LEVELS}, the levels of eight bits; got {s}")
-    left, right = (np.asarray(M.toarray()) for M in _factors(product))
+    left, right = (np.asarray(M.toarray()) for M in _operands(product))
     scales = [np.abs(M).max(axis=1, keepdims=True) / s for M in (left, right)]
     levels = [
         np.divide(M, scale, out=np.zeros_like(M), where=scale > 0)
@@ -109,7 +109,7 @@ def int8(product: Product, s: int = methods.LEVELS, *, stochastic: bool = False)
     return float(np.einsum("jk,jk->", gap, gap)) * product.total**2
 
 
-def _factors(product: Product) -> tuple[Any, Any]:
+def _operands(product: Product) -> tuple[Any, Any]:
     """Return A / U and B^T, whose product is in units of U, as sparse arrays."""
     A = scipy.sparse.csr_array(product.A, dtype=np.float64) / product.total
     B = product.B if product.B.ndim == 2 else product.B[:, None]

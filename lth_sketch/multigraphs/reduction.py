@@ -9,9 +9,9 @@ from typing import NamedTuple
 from lth_sketch.multigraphs.generation import Multigraph, connected
 
 # One of the d x d matrices, and whether it is transposed: 0 is G, from 1 on they are series steps.
-Factor = tuple[int, bool]
+Operand = tuple[int, bool]
 # The entrywise product of some of them, sorted: what joins two vertices.
-Link = tuple[Factor, ...]
+Link = tuple[Operand, ...]
 # Matrices that must be there before a sum can be taken.
 _Needs = frozenset[int]
 
@@ -133,10 +133,10 @@ class _Book:
         for u, joined in around.items():
             if len(joined) == 2:
                 a, b = sorted(joined)
-                factor = self._factor(Series(around[a][u], vertices[u], around[u][b]))
+                operand = self._operand(Series(around[a][u], vertices[u], around[u][b]))
                 rest = {w: vertex for w, vertex in vertices.items() if w != u}
                 kept = {pair: x for pair, x in links.items() if u not in pair}
-                kept[a, b] = tuple(sorted((*kept.get((a, b), ()), factor)))
+                kept[a, b] = tuple(sorted((*kept.get((a, b), ()), operand)))
                 yield from self._steps(rest, kept)
 
     def _vertex(self, vertex: Vertex) -> int:
@@ -147,7 +147,7 @@ class _Book:
             self.needs.append(frozenset().union(*needs))
         return self._places[vertex]
 
-    def _factor(self, series: Series) -> Factor:
+    def _operand(self, series: Series) -> Operand:
         turned = Series(self._reverse(series.right), series.middle, self._reverse(series.left))
         first = min(series, turned)
         if first not in self._places:

@@ -203,6 +203,6 @@ class _Values:
         if not others:
             return first
         result = first * others[0]
-        for factor in others[1:]:
-            result *= factor
+        for other in others[1:]:
+            result *= other
         return result

@@ -20,7 +20,7 @@ from threadpoolctl import ThreadpoolController
 from lth_sketch import validation
 from lth_sketch.parallel import blockwise
 
-# Largest tile: BLAS rearranges the factors of each tile, which large tiles make up for.
+# Largest tile: BLAS rearranges the two sides of each tile, which large tiles make up for.
 ROWS, COLUMNS = 512, 1024
 # Multiplications below which a product is a single tile.
 SMALL = 1 << 22
@@ -37,14 +37,14 @@ def matmul(left: Any, right: Any) -> Any:
     Parameters
     ----------
     left : (q, n) float64 array or sparse matrix
-        Left factor.
+        Left matrix.
     right : (n, r) float64 array or sparse matrix
-        Right factor.
+        Right matrix.
 
     Returns
     -------
     (q, r) array or sparse matrix
-        The product; sparse if both factors are.
+        The product; sparse if both matrices are.
     """
     with np.errstate(invalid="ignore", over="ignore"):
         (q, n), r = left.shape, right.shape[1]

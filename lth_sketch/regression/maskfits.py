@@ -1,4 +1,4 @@
-"""Least squares and ridge under many masks at once, from one factor of the data.
+"""Least squares and ridge under many masks at once, from one reduction of the data.
 
 A mask's fit has to cost far less than a factorisation of its own. In unit features A = R/norms
 each mask gets the Cholesky factor of its part of A^T A, which squares the condition number; one
@@ -21,7 +21,7 @@ import numpy as np
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels
 from lth_sketch.parallel import blockwise
-from lth_sketch.reduction import ALIKE, Factor, decomposition, unit_columns
+from lth_sketch.reduction import ALIKE, Reduced, decomposition, unit_columns
 from lth_sketch.validation import Array, Floats, Integers
 
 # Masks are taken together by as many as their Cholesky factors fit in so many float64 entries.
@@ -33,11 +33,11 @@ Parallel = Callable[..., list[Any]]  # map, on threads
 
 
 def fit(
-    data: Factor,
+    data: Reduced,
     masks: Any,
     penalty: float,
     *,
-    test: Factor | None,
+    test: Reduced | None,
     weights: Array | None,
     threads: int,
 ) -> tuple[Floats, Floats | None]:
@@ -47,7 +47,7 @@ def fit(
     size, so that the result does not depend on the number of threads.
     """
     n_masks, d = masks.shape
-    r = data.C.shape[1]
+    r = data.targets.shape[1]
     width = int(np.diff(masks.indptr).max())
     normal = _Normal(data, penalty) if len(data.R) == d else None
     together = max(1, min(TOGETHER, ENTRIES // width**2))
@@ -80,14 +80,14 @@ def fit(
     return train, held_out
 
 
-def _by_spectrum(data: Factor, mask: Mask, penalty: float) -> Floats:
+def _by_spectrum(data: Reduced, mask: Mask, penalty: float) -> Floats:
     """Return effective weights (r, d): ridge from zero, or the minimum-norm least squares."""
     features, m = mask
     parts = decomposition(data.R[:, features] * m, data.n_samples)
     with np.errstate(over="ignore"):
         shares = 1.0 / (1.0 + np.square(np.sqrt(penalty) / parts.sigma))
-    rows = np.zeros((data.C.shape[1], data.R.shape[1]))
-    rows[:, features] = (data.C.T @ parts.U * shares) @ parts.steps.T * m
+    rows = np.zeros((data.targets.shape[1], data.R.shape[1]))
+    rows[:, features] = (data.targets.T @ parts.U * shares) @ parts.steps.T * m
     return rows
 
 
@@ -107,13 +107,13 @@ class _Part:
 class _Normal:
     """The normal equations of unit features, and fits of blocks of masks from them."""
 
-    def __init__(self, data: Factor, penalty: float) -> None:
+    def __init__(self, data: Reduced, penalty: float) -> None:
         self.data = data
         self.penalty = penalty
         self.A, self.norms = unit_columns(data.R)
         self.scale = np.divide(1.0, self.norms, out=np.zeros_like(self.norms), where=self.norms > 0)
         self.H = self.A.T @ self.A
-        self.B = data.C.T @ self.A
+        self.B = data.targets.T @ self.A
 
     def fit(self, block: list[Mask], L: Floats, parallel: Parallel) -> list[Floats | None]:
         """Return the effective weights (r, d) of each mask, or None where a check fails.
@@ -125,7 +125,9 @@ class _Normal:
         r = len(self.B)
         stops = np.cumsum([r + len(part.left) for part in parts])
         slots = [slice(*ends) for ends in itertools.pairwise([0, *stops])]
-        targets = np.vstack([t for part in parts for t in (self.data.C.T, self.A.T[part.left])])
+        targets = np.vstack(
+            [t for part in parts for t in (self.data.targets.T, self.A.T[part.left])]
+        )
         gradient = np.vstack([t for part in parts for t in (self.B, self.H[part.left])])
         P = np.zeros_like(gradient)
         parallel(_improve, parts, [gradient[s] for s in slots], [P[s] for s in slots])

@@ -1,8 +1,8 @@
 """The least-squares loss of every prefix of an order of the features, from one factorisation (E5).
 
-Two routes. From a `Factor`: Householder reflectors in the given order, right for every condition.
-From a Gram matrix, several times faster on tall data: only where a posteriori bounds show that it
-lost nothing, and None otherwise.
+Two routes. From `Reduced` data: Householder reflectors in the given order, right for every
+condition. From a Gram matrix, several times faster on tall data: only where a posteriori bounds
+show that it lost nothing, and None otherwise.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import scipy
 
 from lth_sketch import tolerances
 from lth_sketch.kernels import regression as kernels
-from lth_sketch.reduction import Factor, blocks, unit_columns
+from lth_sketch.reduction import Reduced, blocks, unit_columns
 from lth_sketch.validation import Floats, Integers
 
 # Squares below it have lost digits to the end of the numbers.
 SMALLEST = 1e-290
 
 
-def from_factor(data: Factor, order: Integers) -> Floats:
+def from_reduced(data: Reduced, order: Integers) -> Floats:
     """Return the losses (d, r) of every prefix of `order`, by Householder reflectors."""
     A = np.ascontiguousarray(unit_columns(data.R)[0][:, order].T)
     d, k = A.shape
-    out = np.empty((d, data.C.shape[1]))
-    C = np.array(data.C.T, order="C")
-    kernels.prefix_losses(A, C, tolerances.rank(data.n_samples, d), np.empty((k, k)), out)
+    out = np.empty((d, data.targets.shape[1]))
+    rows = np.array(data.targets.T, order="C")
+    kernels.prefix_losses(A, rows, tolerances.rank(data.n_samples, d), np.empty((k, k)), out)
     return out + data.rest
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import conversion, display, labels, validation
-from lth_sketch.reduction import Decomposition, decomposition, factor
+from lth_sketch.reduction import Decomposition, decomposition, reduce
 from lth_sketch.regression import maskfits, nested
 from lth_sketch.validation import Array, Floats, Integers
 
@@ -91,17 +91,17 @@ class Problem:
                 )
             self._dtype = np.result_type(X.dtype, start.dtype)
             self._w0[:] = start.reshape(d, -1)
-        self._factor = replace(factor(X, targets), n_samples=samples)
+        self._reduced = replace(reduce(X, targets), n_samples=samples)
 
     def __repr__(self) -> str:
         d, r = self._w0.shape
-        return f"Problem(n_samples={self._factor.n_samples}, n_features={d}, n_outputs={r})"
+        return f"Problem(n_samples={self._reduced.n_samples}, n_features={d}, n_outputs={r})"
 
     def _repr_html_(self) -> str:
         d, r = self._w0.shape
         values = self._spectrum[1]
         facts = {
-            "samples": f"{self._factor.n_samples:,}",
+            "samples": f"{self._reduced.n_samples:,}",
             "features": f"{d:,}" + (f": {', '.join(self.names[:NAMED])}" if self.names else ""),
             "outputs": f"{r:,}",
             "rank": f"{self.rank:,}",
@@ -205,11 +205,11 @@ class Problem:
             raise ValueError(f"the last axes of w must be {shape}; got shape {weights.shape}")
         stack = weights.shape[: weights.ndim - len(shape)]
         rows = weights.reshape(*stack, *self._w0.shape).astype(np.float64).swapaxes(-1, -2)
-        return np.asarray(self._factor.loss(rows).reshape(stack + self._outputs))[()]
+        return np.asarray(self._reduced.loss(rows).reshape(stack + self._outputs))[()]
 
     def path(self, order: npt.ArrayLike) -> Floats:
         """Return the least-squares loss of every prefix of `order`; see the function `path`."""
-        losses = nested.from_factor(self._factor, permutation(order, len(self._w0)))
+        losses = nested.from_reduced(self._reduced, permutation(order, len(self._w0)))
         return losses.reshape(-1, *self._outputs)
 
     def fit_masks(
@@ -238,14 +238,14 @@ class Problem:
                     f"X_test and y_test must have the {d} features and the outputs {self._outputs} "
                     f"of X and y; got {held_out.shape[1]} and {outputs}"
                 )
-            test = factor(held_out, targets)
+            test = reduce(held_out, targets)
         w = np.empty((rows.shape[0], d, r), dtype=self._dtype) if weights else None
-        losses = maskfits.fit(self._factor, rows, penalty, test=test, weights=w, threads=threads)
+        losses = maskfits.fit(self._reduced, rows, penalty, test=test, weights=w, threads=threads)
         return losses if w is None else (*losses, w)
 
     @cached_property
     def _spectrum(self) -> Decomposition:
-        return decomposition(self._factor.R, self._factor.n_samples)
+        return decomposition(self._reduced.R, self._reduced.n_samples)
 
     def _trained(self, filters: Callable[[Floats], Floats], mask: npt.ArrayLike | None) -> Array:
         """Return m o (w0 + V diag(filters(sigma) / sigma) U^T r0), U, sigma, V of R diag(m)."""
@@ -257,14 +257,14 @@ class Problem:
             validation.in_range("mask", m)
         features = np.flatnonzero(m)
         m, start = m[features], self._w0[features]
-        A = self._factor.R[:, features] * m
+        A = self._reduced.R[:, features] * m
         if np.abs(A).max(initial=0.0) > LARGEST:
             raise ValueError(
                 f"mask must keep the entries of X diag(mask) below {LARGEST:g}, for their squares "
                 f"to stay in range; got {np.abs(A).max():.3g}; rescale the mask"
             )
-        parts = self._spectrum if mask is None else decomposition(A, self._factor.n_samples)
-        residual = self._factor.C - A @ start
+        parts = self._spectrum if mask is None else decomposition(A, self._reduced.n_samples)
+        residual = self._reduced.targets - A @ start
         with np.errstate(over="ignore"):
             shares = filters(parts.sigma)
         step = parts.steps @ (shares[..., None] * (parts.U.T @ residual))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lth_sketch.reduction import factor
+from lth_sketch.reduction import reduce
 from lth_sketch.regression import nested
 from lth_sketch.regression.problem import Problem, data, permutation
 from lth_sketch.validation import Array, Floats
@@ -199,8 +199,8 @@ def path(X: Any, y: npt.ArrayLike, order: npt.ArrayLike) -> Floats:
     Statement E5. A feature depends on its predecessors when its residual is at most
     ``tolerances.rank`` times its norm, whatever the scale of the features; it changes no loss.
     Tall data are reduced to a Gram matrix, which is used if a bound of each loss's rounding error
-    allows it (relative 1e-10), else to a QR factor. From that one the square root of a loss is
-    right to about eps ||y|| times the condition number of the features in unit norm, so that an
+    allows it (relative 1e-10), else by a QR factorisation. From that one the square root of a loss
+    is right to about eps ||y|| times the condition number of the features in unit norm, so that an
     exact fit leaves about eps^2 ||y||^2, not eps ||y||^2.
 
     Examples
@@ -217,7 +217,7 @@ def path(X: Any, y: npt.ArrayLike, order: npt.ArrayLike) -> Floats:
     features = permutation(order, d)
     losses = nested.from_gram(X, targets, features) if n >= 2 * d else None
     if losses is None:
-        losses = nested.from_factor(factor(X, targets), features)
+        losses = nested.from_reduced(reduce(X, targets), features)
     return losses.reshape(d, *outputs)
 
 
@@ -246,7 +246,7 @@ def fit_masks(
         lam >= 0 in ||X(m o v) - y||^2 + lam ||v||^2, from zero. With 0, the default, the fit is the
         least squares of minimum ||v||, and its train loss depends only on which features are kept.
     X_test, y_test : (n_test, d) and (n_test,) or (n_test, r), optional
-        Held-out data, reduced to a factor of their own: no predictions are formed.
+        Held-out data, reduced by a rotation of their own: no predictions are formed.
     weights : bool, optional
         Whether to return the effective weights as well.
     n_jobs : int or None, optional

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from lth_sketch.parallel.products import matmul, one_blas_thread
-from lth_sketch.sketches._factors import Factors, dense, row_norms
+from lth_sketch.sketches._operands import Operands, dense, row_norms
 from lth_sketch.validation import Floats
 
 
-def truncated(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
+def truncated(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
     """Return the leading singular vectors of AB, the left ones times the singular values."""
-    left, right = map(dense, factors)
+    left, right = map(dense, operands)
     if left.shape[1] < min(len(left), len(right)):
-        # The product of two tall factors: all of it is in their triangles.
+        # The product of two tall operands: all of it is in their triangles.
         with one_blas_thread():
             (Q, R), (P, T) = np.linalg.qr(left), np.linalg.qr(right)
             U, sigma, Vt = np.linalg.svd(R @ T.T)
@@ -26,7 +26,7 @@ def truncated(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
         return [U[:, :s] * sigma[:s], Vt[:s].T]
 
 
-def co_occurring(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
+def co_occurring(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
     """Return sketches of s columns by co-occurring directions.
 
     Columns are taken up s at a time beside the s that stand for all before. Whenever the buffer is
@@ -38,25 +38,25 @@ def co_occurring(factors: Factors, s: int, rng: np.random.Generator) -> list[Any
     Mroueh, Marcheret, Goel, Co-Occurring Directions Sketching for Approximate Matrix Multiply,
     AISTATS 2017.
     """
-    if s >= min(M.shape[0] for M in factors):
+    if s >= min(M.shape[0] for M in operands):
         # No singular value is ever cut: the product itself.
-        return truncated(factors, s, rng)
-    balance = _balance(factors)
-    left, right = np.zeros((factors[0].shape[0], 0)), np.zeros((factors[1].shape[0], 0))
-    d = factors[0].shape[1]
+        return truncated(operands, s, rng)
+    balance = _balance(operands)
+    left, right = np.zeros((operands[0].shape[0], 0)), np.zeros((operands[1].shape[0], 0))
+    d = operands[0].shape[1]
     for start in range(0, d, s):
         columns = slice(start, min(start + s, d))
-        left = np.hstack([left, dense(factors[0][:, columns]) * balance])
-        right = np.hstack([right, dense(factors[1][:, columns]) / balance])
+        left = np.hstack([left, dense(operands[0][:, columns]) * balance])
+        right = np.hstack([right, dense(operands[1][:, columns]) / balance])
         if left.shape[1] > s:
             with one_blas_thread():
                 left, right = _shrunk(left, right, s)
     return [left, right]
 
 
-def _balance(factors: Factors) -> float:
-    """Return the scale that gives both factors the same Frobenius norm, as the proof wants it."""
-    sizes = [float(np.linalg.norm(row_norms(M))) for M in factors]
+def _balance(operands: Operands) -> float:
+    """Return the scale that gives both operands the same Frobenius norm, as the proof wants it."""
+    sizes = [float(np.linalg.norm(row_norms(M))) for M in operands]
     return float(np.sqrt(sizes[1] / sizes[0])) if all(sizes) else 1.0
 
 

@@ -1,4 +1,4 @@
-"""Sketches of the entries of the factors themselves: sampled one by one, or in eight bits."""
+"""Sketches of the entries of the operands themselves: sampled one by one, or in eight bits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 import scipy
 
 from lth_sketch import sampling
-from lth_sketch.sketches._factors import Factors, dense, inverse
+from lth_sketch.sketches._operands import Operands, dense, inverse
 from lth_sketch.validation import Floats
 
 
-def elementwise(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
-    """Return factors that keep s entries a row on average, each by itself, without bias."""
-    return [_kept(M, s * M.shape[0], rng) for M in factors]
+def elementwise(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
+    """Return operands that keep s entries a row on average, each by itself, without bias."""
+    return [_kept(M, s * M.shape[0], rng) for M in operands]
 
 
 def _kept(M: Any, size: int, rng: np.random.Generator) -> Any:
@@ -35,16 +35,16 @@ def _kept(M: Any, size: int, rng: np.random.Generator) -> Any:
     return scipy.sparse.csr_array((data, (rows, compressed.indices[kept])), shape=M.shape)
 
 
-def int8(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
-    """Return factors whose rows are integers up to s times a scale of the row, rounded."""
-    return [np.rint(levels) * scale for levels, scale in (_levels(M, s) for M in factors)]
+def int8(operands: Operands, s: int, rng: np.random.Generator) -> list[Floats]:
+    """Return operands whose rows are integers up to s times a scale of the row, rounded."""
+    return [np.rint(levels) * scale for levels, scale in (_levels(M, s) for M in operands)]
 
 
-def int8_stochastic(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+def int8_stochastic(operands: Operands, s: int, rng: np.random.Generator) -> list[Floats]:
     """Return the same, rounded up with the probability that makes the mean exact."""
     return [
         np.floor(levels + rng.random(levels.shape)) * scale
-        for levels, scale in (_levels(M, s) for M in factors)
+        for levels, scale in (_levels(M, s) for M in operands)
     ]
 
 

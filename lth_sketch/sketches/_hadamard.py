@@ -9,14 +9,14 @@ import scipy
 
 from lth_sketch import methods
 from lth_sketch.kernels import transforms
-from lth_sketch.sketches import _factors
-from lth_sketch.sketches._factors import Factors, random_signs, share
+from lth_sketch.sketches import _operands
+from lth_sketch.sketches._operands import Operands, random_signs, share
 from lth_sketch.validation import Floats, Integers
 
 
-def srht(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
+def srht(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
     """Return s columns, drawn without replacement, of the transform of signed columns."""
-    d = factors[0].shape[1]
+    d = operands[0].shape[1]
     order = methods.hadamard_order(d)
     if s > order:
         raise ValueError(
@@ -25,7 +25,7 @@ def srht(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
         )
     flips = random_signs(rng, d)
     chosen = np.sort(rng.choice(order, s, replace=False))
-    return [_transformed(M, flips, chosen, order) / np.sqrt(s) for M in factors]
+    return [_transformed(M, flips, chosen, order) / np.sqrt(s) for M in operands]
 
 
 def _transformed(M: Any, signs: Floats, chosen: Integers, order: int) -> Floats:
@@ -41,5 +41,5 @@ def _transformed(M: Any, signs: Floats, chosen: Integers, order: int) -> Floats:
         transforms.hadamard(padded)
         out[rows] = padded[:, chosen]
 
-    share(work, len(out), max(1, _factors.DENSE // order))
+    share(work, len(out), max(1, _operands.DENSE // order))
     return out

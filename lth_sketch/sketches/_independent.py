@@ -9,17 +9,17 @@ import scipy
 
 from lth_sketch.parallel import blockwise
 from lth_sketch.parallel.products import matmul
-from lth_sketch.sketches import _factors
-from lth_sketch.sketches._factors import Factors, Sketch, inverse, random_signs, row_norms
+from lth_sketch.sketches import _operands
+from lth_sketch.sketches._operands import Operands, Sketch, inverse, random_signs, row_norms
 from lth_sketch.validation import Floats
 
 
 def _independent(entries: Callable[[np.random.Generator, tuple[int, int]], Floats]) -> Sketch:
-    def sketch(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
-        d = factors[0].shape[1]
-        readable = [M.tocsc() if scipy.sparse.issparse(M) else M for M in factors]
-        sums = [np.zeros((M.shape[0], s)) for M in factors]
-        for columns in blockwise.spans(d, max(1, _factors.DENSE // s)):
+    def sketch(operands: Operands, s: int, rng: np.random.Generator) -> list[Floats]:
+        d = operands[0].shape[1]
+        readable = [M.tocsc() if scipy.sparse.issparse(M) else M for M in operands]
+        sums = [np.zeros((M.shape[0], s)) for M in operands]
+        for columns in blockwise.spans(d, max(1, _operands.DENSE // s)):
             S = entries(rng, (len(range(*columns.indices(d))), s)) / np.sqrt(s)
             for M, total in zip(readable, sums, strict=True):
                 total += matmul(M[:, columns].astype(np.float64), S)
@@ -36,9 +36,9 @@ gaussian = _independent(_normal)
 rademacher = _independent(random_signs)
 
 
-def norm_corrected(factors: Factors, s: int, rng: np.random.Generator) -> list[Floats]:
+def norm_corrected(operands: Operands, s: int, rng: np.random.Generator) -> list[Floats]:
     """Return a Gaussian sketch whose rows are scaled to the norms that the rows of A, B^T have."""
     return [
         rows * (row_norms(M) * inverse(np.linalg.norm(rows, axis=1)))[:, None]
-        for M, rows in zip(factors, gaussian(factors, s, rng), strict=True)
+        for M, rows in zip(operands, gaussian(operands, s, rng), strict=True)
     ]

@@ -9,33 +9,33 @@ import scipy
 
 from lth_sketch.kernels import transforms
 from lth_sketch.parallel.norms import by_column
-from lth_sketch.sketches import _factors
-from lth_sketch.sketches._factors import Factors, random_signs, share
+from lth_sketch.sketches import _operands
+from lth_sketch.sketches._operands import Operands, random_signs, share
 from lth_sketch.validation import Floats, Integers
 
 
-def countsketch(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
-    """Return the columns of both factors, with random signs, added up in s random buckets."""
-    d = factors[0].shape[1]
+def countsketch(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
+    """Return the columns of both operands, with random signs, added up in s random buckets."""
+    d = operands[0].shape[1]
     buckets, signs = rng.integers(0, s, d), random_signs(rng, d)
-    return [_scattered(M, buckets[:, None], signs[:, None], s) for M in factors]
+    return [_scattered(M, buckets[:, None], signs[:, None], s) for M in operands]
 
 
 def sparse_signs(
-    factors: Factors, s: int, rng: np.random.Generator, *, nonzeros: int, blocks: bool
+    operands: Operands, s: int, rng: np.random.Generator, *, nonzeros: int, blocks: bool
 ) -> list[Any]:
     """Return sketches in which every column goes to `nonzeros` distinct buckets.
 
     One bucket in each of as many blocks of equal size, or any distinct ones.
     """
-    d = factors[0].shape[1]
+    d = operands[0].shape[1]
     if blocks:
         width = s // nonzeros
         buckets = rng.integers(0, width, (d, nonzeros)) + width * np.arange(nonzeros)
     else:
         buckets = _distinct(s, nonzeros, d, rng)
     signs = random_signs(rng, (d, nonzeros)) / np.sqrt(nonzeros)
-    return [_scattered(M, buckets, signs, s) for M in factors]
+    return [_scattered(M, buckets, signs, s) for M in operands]
 
 
 def _distinct(s: int, count: int, d: int, rng: np.random.Generator) -> Integers:
@@ -66,12 +66,12 @@ def _scattered(M: Any, buckets: Integers, signs: Floats, s: int) -> Any:
             chosen = order[ends[part.start] : ends[part.stop]]
             transforms.scatter_rows(M.T, chosen, buckets, signs, turned)
 
-        share(rows, s, _factors.ROWS)
+        share(rows, s, _operands.ROWS)
         return turned.T
     out = np.empty((len(M), s))
 
     def columns(rows: slice) -> None:
         transforms.scatter_columns(np.ascontiguousarray(M[rows]), buckets, signs, out[rows])
 
-    share(columns, len(M), _factors.ROWS)
+    share(columns, len(M), _operands.ROWS)
     return out

@@ -1,4 +1,4 @@
-"""From two factors, a size and a method to an approximate product."""
+"""From two operands, a size and a method to an approximate product."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lth_sketch.sketches import (
     _sampled,
     _scattered,
 )
-from lth_sketch.sketches._factors import Factors, NotFiniteError, Sketch, finite
+from lth_sketch.sketches._operands import NotFiniteError, Operands, Sketch, finite
 from lth_sketch.validation import Array
 
 _SKETCHES: dict[str, Sketch] = {
@@ -114,7 +114,7 @@ def multiply(
 
     Notes
     -----
-    For CSR and CSC factors "sampling", "countsketch", "sparse_signs" and "elementwise" cost
+    For CSR and CSC operands "sampling", "countsketch", "sparse_signs" and "elementwise" cost
     O(nnz + d) beside the product of the two sketches. "gaussian" and "rademacher" cost more than AB
     itself unless q and r exceed s: they are yardsticks.
 
@@ -199,8 +199,8 @@ def _prepared(
         )
     if method == "sampling":
 
-        def sample(factors: Factors, s: int, rng: np.random.Generator) -> list[Any]:
-            return _sampled.sampled(factors, s, p, rng)
+        def sample(operands: Operands, s: int, rng: np.random.Generator) -> list[Any]:
+            return _sampled.sampled(operands, s, p, rng)
 
         return sample
     if method == "sparse_signs":

@@ -42,7 +42,7 @@ def _triangle(case: Case) -> Product:
 
 
 def _entries_mean(case: Case, risk: float) -> Interval:
-    """Draw the entries of both factors as `sketches.multiply` does, all masks at once."""
+    """Draw the entries of both matrices as `sketches.multiply` does, all masks at once."""
     product, rng = _triangle(case), case.rng(6)
     AB, errors = product.value, []
     for _ in range(MASKS // ROWS):

@@ -44,7 +44,7 @@ def _triangle(X: Floats, y: Floats) -> Floats:
 def _moments_over_starts(case: Case, alpha: float) -> Floats:
     """``s E||err||^2 + ||X w||^2`` at the end of training, over Gaussian initializations."""
     A = case.product.A
-    # The training problem is the same in the coordinates of a QR factor.
+    # The training problem is the same in the coordinates of a QR triangle.
     stacked = _triangle(A, case.target)
     X, y = stacked[:, :-1], stacked[:, -1]
     w0 = case.rng(8).normal(size=(A.shape[1], STARTS))

@@ -87,7 +87,7 @@ def dense_mean(method: str) -> Measure:
     """Measure the mean squared error of sketches of a method that no rotation of A changes."""
 
     def measure(case: Case, risk: float) -> Interval:
-        # A triangular factor has the same norms and inner products in fewer rows.
+        # A triangle has the same norms and inner products in fewer rows.
         A, B = np.linalg.qr(case.product.A, mode="r"), case.product.B
         rng, exact = case.rng(3), A @ B
         errors = np.empty(SKETCHES)

@@ -37,7 +37,7 @@ def arrays(draw: st.DrawFn, M: Array, *, sparse: bool = False) -> Any:
 
 
 def dense(M: Any) -> Array:
-    """Return the numbers of a factor as an array, in the dtype they have."""
+    """Return the numbers of a matrix as an array, in the dtype they have."""
     return np.asarray(M.toarray() if scipy.sparse.issparse(M) else M)
 
 

@@ -24,7 +24,7 @@ def products(
 ) -> Product:
     """Products with ties, zero, duplicated and cancelling terms, rank one, heavy tails, any scale.
 
-    Each factor is float64 or float32, in rows or columns, with strides of any sign, or read-only.
+    Each matrix is float64 or float32, in rows or columns, with strides of any sign, or read-only.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def products(
     max_d, max_q, max_r : int
         Largest inner dimension, rows of A and columns of B.
     max_exponent : int
-        Each factor is multiplied by a power of ten within ``+-max_exponent``, and within what its
+        Each matrix is multiplied by a power of ten within ``+-max_exponent``, and within what its
         dtype holds.
     sparse : bool
         Whether a matrix may be CSR or CSC too.
@@ -44,9 +44,9 @@ def products(
         No product of zeros.
     """
     d = draw(st.integers(1, max_d))
-    A = _factor(draw, draw(st.integers(1, max_q)), max_q, d, max_d)
+    A = _matrix(draw, draw(st.integers(1, max_q)), max_q, d, max_d)
     vector = draw(_YES_OR_NO)
-    B = _factor(draw, 1 if vector else draw(st.integers(1, max_r)), max_r, d, max_d)
+    B = _matrix(draw, 1 if vector else draw(st.integers(1, max_r)), max_r, d, max_d)
     if draw(_YES_OR_NO):
         # Duplicated columns, with other weights, with the same, or with those that cancel.
         copy, source = np.divmod(np.arange(d), draw(st.integers(1, d)))
@@ -95,7 +95,7 @@ def probabilities(draw: st.DrawFn, product: Product) -> Floats:
     return np.asarray(raw / raw.sum())
 
 
-def _factor(draw: st.DrawFn, rows: int, max_rows: int, d: int, max_d: int) -> Floats:
+def _matrix(draw: st.DrawFn, rows: int, max_rows: int, d: int, max_d: int) -> Floats:
     """Draw a (rows, d) array: small integers (ties, zeros), floats, rank one, or heavy tails.
 
     All the entries that a larger one needs are drawn, so that a smaller shape is a smaller number

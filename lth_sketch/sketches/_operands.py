@@ -1,4 +1,4 @@
-"""What sketches share: pairs of factors, and passes over their rows."""
+"""What sketches share: pairs of operands, and passes over their rows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from lth_sketch.validation import Floats
 
 # Entries of a dense sketch that exist at a time.
 DENSE = 1 << 20
-# Rows of a factor in a part of the work, fixed so that no number of threads changes a bit.
+# Rows of an operand in a part of the work, fixed so that no number of threads changes a bit.
 ROWS = 128
 
 # A, and B transposed: what is sketched are their columns.
-Factors = tuple[Any, Any]
-# From factors, a size and a Generator to two matrices: the estimate of AB is ``left @ right.T``.
-Sketch = Callable[[Factors, int, np.random.Generator], list[Any]]
+Operands = tuple[Any, Any]
+# From operands, a size and a Generator to two matrices: the estimate of AB is ``left @ right.T``.
+Sketch = Callable[[Operands, int, np.random.Generator], list[Any]]
 
 
 class NotFiniteError(Exception):
