@@ -7,18 +7,30 @@ import numpy as np
 EPS = float(np.finfo(np.float64).eps)
 EPS32 = float(np.finfo(np.float32).eps)
 
+# The last bits of one operation or two (about 1e-15).
+ULPS = 2**2 * EPS
 # Relative to the size of what was summed: a few hundred operations in float64.
 ROUNDING = 2**12 * EPS
 # Two routes to one exact number (about 1e-12), for instance a formula and an enumeration.
 EXACT = 2**12 * EPS
+# A series against a form that loses a few more digits (about 1e-11).
+SERIES = 2**15 * EPS
 # A formula against numbers that were published with all their digits (about 1e-10).
 PUBLISHED = 2**18 * EPS
+# Two routes of which one takes differences or solves equations (about 1e-9).
+CONDITIONED = 2**22 * EPS
 # A quantity found by quadrature or root finding (about 1e-8).
 QUADRATURE = 2**25 * EPS
+# The solution of equations of condition 1e9 (about 6e-8).
+STIFF = 2**28 * EPS
+# Half of the digits: what is left of a difference of squares (about 5e-7).
+HALF = 2**31 * EPS
 # A term of a product in the coordinates of a triangle, over the root of the number of terms.
 TERMS = 2**3 * EPS
 # float32 results of float64 accumulation.
 SINGLE = 2**3 * EPS32
+# Sums over a layer's inputs, and what passes through a network, where float32 is all there is.
+LAYER, NETWORK = 2**6 * EPS32, 2**9 * EPS32
 
 # Regression. A Gram matrix's entry is right to GRAM times the norms of its two columns.
 GRAM = 2**6 * EPS

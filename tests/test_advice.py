@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lth_sketch import advice, advice_picture, checkpoints, cli, named, pruning
+from lth_sketch.tolerances import CONDITIONED, HALF
 
 # Probabilities use the mean of scores that agree in seven binary digits.
 BINNED = {"rtol": 3e-3, "atol": 1e-9}
@@ -35,7 +36,9 @@ def test_top_k_is_counted_exactly(kind, density):
     advised = advice.advise(scores, density)
     kept = named.kept(named.select(scores, density))
     for layer in advised.layers:
-        assert layer.kept["top"] * layer.size == pytest.approx(kept[layer.name].kept, abs=1e-9)
+        assert layer.kept["top"] * layer.size == pytest.approx(
+            kept[layer.name].kept, abs=CONDITIONED
+        )
         assert layer.emptied["top"] == float(kept[layer.name].kept == 0)
 
 
@@ -47,7 +50,7 @@ def test_probabilities_are_those_of_the_library(kind, density):
     for design in ("multinomial", "poisson", "systematic"):
         exact = pruning.emptied(list(scores.values()), density, design=design)
         ours = [layer.emptied[design] for layer in advised.layers]
-        np.testing.assert_allclose(ours, exact, rtol=0.02, atol=1e-6, err_msg=design)
+        np.testing.assert_allclose(ours, exact, rtol=0.02, atol=HALF, err_msg=design)
         total = sum(layer.kept[design] * layer.size for layer in advised.layers)
         assert total == pytest.approx(int(density * 1900 + 0.5), rel=1e-3)
 

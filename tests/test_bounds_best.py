@@ -12,7 +12,7 @@ from lth_sketch.inclusion import hybrid
 from lth_sketch.multigraphs import table
 from lth_sketch.testing import assert_bound, enumerate_masks, products, squared_errors
 from lth_sketch.testing import probabilities as draws
-from lth_sketch.tolerances import EXACT, ROUNDING
+from lth_sketch.tolerances import EXACT, QUADRATURE, ROUNDING
 
 
 @given(products(max_d=4), st.data(), st.sampled_from(["poisson", "systematic", "hybrid", "top"]))
@@ -37,7 +37,7 @@ def test_priority_is_markov_for_the_exact_moment():
     s, delta = np.array([1, 4, 12]), 0.02
     bound = bounds.sharpest(product, p, s, delta, design="priority")
     expected = np.sqrt(moments.priority(product, p, s) / delta)
-    np.testing.assert_allclose(bound, expected, rtol=1e-7)
+    np.testing.assert_allclose(bound, expected, rtol=QUADRATURE)
     assert bound[0] == np.inf
     assert bound[2] == 0.0
     errors = montecarlo.squared_errors(product, p, 4, trials=2000, design="priority", rng=0)

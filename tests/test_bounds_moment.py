@@ -20,7 +20,7 @@ from lth_sketch.testing import (
     worst_case,
 )
 from lth_sketch.testing import probabilities as draws
-from lth_sketch.tolerances import EXACT, ROUNDING
+from lth_sketch.tolerances import CONDITIONED, EXACT, HALF, ROUNDING
 
 RISKS = (0.5, 0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-6, 1e-8)
 ORDERS = (1, 2, 3, 4, 5, 6)
@@ -162,7 +162,7 @@ def test_attained_by_laws_of_few_values(n):
         product, p = attaining(w, q)
         for order in range(2 * n, 7):
             bound = bounds.moment(product, p, 1, w[n], order=order)
-            np.testing.assert_allclose(bound**2, q[n], rtol=1e-9)
+            np.testing.assert_allclose(bound**2, q[n], rtol=CONDITIONED)
         if n > 1:
             # Of those below the largest too, with more that rounding may take.
             bound = bounds.moment(product, p, 1, w[n - 1 :].sum() * (1 + 1e-9), order=2 * n)
@@ -186,7 +186,7 @@ def test_a_constant_error():
     product = Product([[1.0, 1.0]], [1.0, -1.0])
     for order in ORDERS[1:]:
         bound = bounds.moment(product, [1, 1], 1, 1e-8, order=order)
-        np.testing.assert_allclose(bound, 2.0, rtol=1e-9)
+        np.testing.assert_allclose(bound, 2.0, rtol=CONDITIONED)
 
 
 def test_two_moments_are_cantelli_and_one_is_markov():
@@ -236,7 +236,9 @@ def test_the_christoffel_function_is_violated_below_the_largest_zero():
     nodes, weights, place = _quadrature.through(rule, x)
     alone = weights[0, place[0]]
     assert alone < 0.3 < w[1:].sum()
-    np.testing.assert_allclose(weights[0][nodes[0] >= x[0] - 1e-9].sum(), w[1:].sum(), rtol=1e-9)
+    np.testing.assert_allclose(
+        weights[0][nodes[0] >= x[0] - CONDITIONED].sum(), w[1:].sum(), rtol=CONDITIONED
+    )
     delta = 0.3
     assert bounds.moment(product, p, 1, delta, order=4) >= 1.0
 
@@ -270,7 +272,7 @@ def test_order_six_is_the_least_of_all_and_vector_valued():
         assert (np.diff(by_order, axis=0) <= EXACT * by_order[0]).all()
         one = bounds.moment(product, p, 100, delta)
         assert isinstance(one, float)
-        np.testing.assert_allclose(one, by_order[-1][1, 1], rtol=1e-6)
+        np.testing.assert_allclose(one, by_order[-1][1, 1], rtol=HALF)
 
 
 def test_tiny_risks():

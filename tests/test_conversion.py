@@ -26,6 +26,7 @@ from lth_sketch import (
     sampling,
     sketches,
 )
+from lth_sketch.tolerances import EXACT, LAYER, QUADRATURE, SINGLE
 
 # Whole numbers: every dtype and every container holds them exactly.
 X = np.array([[1.0, 2.0, 0.0], [3.0, 1.0, 1.0], [0.0, 1.0, 4.0], [2.0, 2.0, 1.0]])
@@ -126,7 +127,7 @@ def test_vectors_mean_the_same_in_every_form(name):
         for order in ORDERS:
             typed = P.astype(np.dtype(dtype).newbyteorder(order))
             # float32 results of float32 input.
-            np.testing.assert_allclose(numbers(call(typed)), expected, rtol=1e-6)
+            np.testing.assert_allclose(numbers(call(typed)), expected, rtol=SINGLE)
 
 
 @pytest.mark.parametrize("name", MATRICES)
@@ -135,18 +136,18 @@ def test_matrices_mean_the_same_in_every_form(name):
     call, expected = MATRICES[name], numbers(MATRICES[name](X))
     for form in containers(X):
         # Memory order may change the last bits of a BLAS.
-        np.testing.assert_allclose(numbers(call(form)), expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(numbers(call(form)), expected, rtol=EXACT, atol=EXACT)
     for dtype in DTYPES:
         for order in ORDERS:
             typed = X.astype(np.dtype(dtype).newbyteorder(order))
-            np.testing.assert_allclose(numbers(call(typed)), expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(numbers(call(typed)), expected, rtol=LAYER, atol=SINGLE)
 
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_targets_mean_the_same_in_every_form(name):
     call, expected = TARGETS[name], numbers(TARGETS[name](Y))
     for form in [*containers(Y), *(Y.astype(f"{o}{d}") for o in ORDERS for d in ("f4", "f8"))]:
-        np.testing.assert_allclose(numbers(call(form)), expected, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(numbers(call(form)), expected, rtol=SINGLE, atol=QUADRATURE)
 
 
 @pytest.mark.parametrize("name", ["order", "steps"])

@@ -116,7 +116,7 @@ def test_excess_is_that_of_the_moments(data, scores):
             excess[name].append(((u**2 / p).sum() - fit) / least - 1)
     for name, values in excess.items():
         value = select(scores, panel="scores", case=name, when="start", quantity="median")["value"]
-        assert value == pytest.approx(np.median(values), rel=1e-6)
+        assert value == pytest.approx(np.median(values), rel=tolerances.HALF)
 
 
 def test_the_sketch_score_is_the_optimal_draw_at_the_start_only(scores):
@@ -187,7 +187,7 @@ def test_family_follows_the_closed_forms(phases):
         k = round(kept * 256)
         rest = u[k:]
         top = (1 - cosine) * (rest**2).sum() + cosine * rest.sum() ** 2
-        assert value == pytest.approx(np.sqrt(top / poisson(u, k)), rel=1e-6)
+        assert value == pytest.approx(np.sqrt(top / poisson(u, k)), rel=tolerances.HALF)
 
 
 def test_top_wins_at_random_signs_and_a_draw_at_parallel_terms(phases):
@@ -210,7 +210,7 @@ def test_real_products_are_placed_at_their_coherence(data, phases):
         for kept, value in zip(curve["kept"], curve["value"], strict=True):
             k = round(kept * 64)
             top = np.linalg.norm(data.X[:, order[k:]] @ w[order[k:]])
-            assert value == pytest.approx(top / np.sqrt(poisson(a * abs(w), k)), rel=1e-6)
+            assert value == pytest.approx(top / np.sqrt(poisson(a * abs(w), k)), rel=tolerances.HALF)
     assert (select(phases, product="gaussian", design="poisson")["value"] < 1).all()
 
 
@@ -241,7 +241,7 @@ def test_losses_and_errors_are_those_of_least_squares(data, gains):
     for measure, value in {"loss": loss, "error": error}.items():
         part = [row for row in gains if (row["measure"], row["density"]) == (measure, 0.3)]
         values = select(part, score="leverage", source="real", quantity="top-k")["value"]
-        assert values == pytest.approx(value, rel=1e-6)
+        assert values == pytest.approx(value, rel=tolerances.HALF)
 
 
 def test_every_case_is_there_with_its_interval(gains):

@@ -27,7 +27,7 @@ from lth_sketch import (
     validation,
 )
 from lth_sketch.parallel import blockwise
-from lth_sketch.tolerances import EXACT
+from lth_sketch.tolerances import CONDITIONED, EXACT, PUBLISHED, QUADRATURE
 
 product = Product([[3.0, 4.0, 1.0]], [1.0, -1.0, 2.0])
 P = np.array([3.0, 4.0, 2.0])
@@ -76,7 +76,7 @@ def test_risks_up_to_the_ends(delta):
     # One output: the law is that of one chi-square, known in its own logarithm.
     scale = float(bounds.asymptotic_quantile(product, P, 5, 0.1)) / scipy.special.ndtri(0.95)
     expected = -scipy.special.ndtri_exp(np.log(delta) - np.log(2))
-    assert value == pytest.approx(scale * expected, rel=1e-7)
+    assert value == pytest.approx(scale * expected, rel=QUADRATURE)
 
 
 def test_quantiles_of_any_weights_are_inverses():
@@ -84,7 +84,7 @@ def test_quantiles_of_any_weights_are_inverses():
     for lam in (np.ones(64), rng.random(64) ** 8, np.array([1.0, 1e-12]), np.geomspace(1, 1e-9, 9)):
         for delta in (0.999, 0.5, 1e-6, 1e-40):
             x = quadratic_forms.quantile(delta, lam)
-            assert quadratic_forms.survival(x, lam) == pytest.approx(delta, rel=1e-8)
+            assert quadratic_forms.survival(x, lam) == pytest.approx(delta, rel=QUADRATURE)
 
 
 def test_rates_and_risks_are_checked():
@@ -108,7 +108,7 @@ def test_columns_of_any_size_on_a_path():
     X, y = rng.normal(size=(9, 3)), rng.normal(size=9)
     for size in (1e-158, 1e-170, 1e-300):
         losses = regression.path(X * [1.0, size, 1.0], y, [1, 0, 2])
-        np.testing.assert_allclose(losses, reference.prefix_losses(X, y, [1, 0, 2]), rtol=1e-10)
+        np.testing.assert_allclose(losses, reference.prefix_losses(X, y, [1, 0, 2]), rtol=PUBLISHED)
 
 
 def test_training_at_the_ends():
@@ -179,7 +179,7 @@ def test_many_draws_from_few_weights(s):
     share = p / p.sum()
     counts = weights * s * share[indices]
     np.testing.assert_allclose(counts.sum(), s, rtol=EXACT)
-    np.testing.assert_allclose(counts, np.round(counts), rtol=1e-9)
+    np.testing.assert_allclose(counts, np.round(counts), rtol=CONDITIONED)
     # Six and a half standard deviations: 1e-10.
     chances = share[indices]
     assert (np.abs(counts - s * chances) <= 6.5 * np.sqrt(s * chances) + 6).all()

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from lth_sketch import networks
+from lth_sketch.tolerances import EXACT, NETWORK, SINGLE
 
 DATA = ("snip", "grasp", "sketch", "synflow", "layer")
 
@@ -97,7 +98,7 @@ def test_classes_along_the_last_axis():
     y = np.arange(10).reshape(2, 5) % 3
     scores = networks.snip(net, data, y)
     flat = networks.snip(net, data.reshape(10, 4), y.reshape(10))
-    np.testing.assert_allclose(scores["weight"], flat["weight"], rtol=1e-12)
+    np.testing.assert_allclose(scores["weight"], flat["weight"], rtol=EXACT)
     with pytest.raises(ValueError, match="pass a loss that says which"):
         networks.snip(net, data[:, :3], y[:, :3])
 
@@ -156,10 +157,10 @@ def test_control_flow_that_looks_at_data_is_followed():
     net = Branching()
     signs = np.sign(X.sum(1))
     expected = np.concatenate([s * np.kron(np.eye(3), x) for s, x in zip(signs, X, strict=True)])
-    np.testing.assert_allclose(networks.jacobian(net, X), expected, rtol=1e-6)
+    np.testing.assert_allclose(networks.jacobian(net, X), expected, rtol=SINGLE)
     scores = networks.sketch(net, X)["inner.weight"]
     norms = np.linalg.norm(X.astype(float), axis=0)
-    np.testing.assert_allclose(scores, abs(net.inner.weight.detach().numpy()) * norms, rtol=1e-12)
+    np.testing.assert_allclose(scores, abs(net.inner.weight.detach().numpy()) * norms, rtol=EXACT)
 
 
 @pytest.mark.parametrize("score", DATA)
@@ -213,7 +214,7 @@ def test_data_frames_are_arrays_and_loaders_are_told():
     for one, other in zip(
         networks.layer(net, loader).values(), networks.layer(net, X).values(), strict=True
     ):
-        np.testing.assert_allclose(one, other, rtol=1e-12)
+        np.testing.assert_allclose(one, other, rtol=EXACT)
     with pytest.raises(ValueError, match="X has no batches"):
         networks.layer(net, iter([]))
     with pytest.raises(TypeError, match="X must be an array"):
@@ -311,7 +312,9 @@ def test_layers_that_insist_on_their_numbers():
         with pytest.warns(UserWarning, match=r"insists.*computed in float32"):
             scores = networks.scores(net, score, X, Y)
         expected = networks.scores(net[1:], score, X, Y)
-        np.testing.assert_allclose(scores["1.weight"], expected["1.weight"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            scores["1.weight"], expected["1.weight"], rtol=NETWORK, atol=SINGLE
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

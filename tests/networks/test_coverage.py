@@ -9,6 +9,7 @@ from torch import nn
 
 from lth_sketch import networks
 from lth_sketch.networks import layers
+from lth_sketch.tolerances import CONDITIONED, EXACT, LAYER, PUBLISHED, SINGLE
 
 
 class HuggingConv1D(nn.Module):
@@ -63,21 +64,21 @@ def test_convolutions_are_products_of_their_windows(name):
     weight = layer.weight.detach().numpy()
     whole = without_bias(layer, weight, X)
     np.testing.assert_allclose(
-        product.values2, (whole**2).sum((0, *range(2, whole.ndim))), rtol=1e-10
+        product.values2, (whole**2).sum((0, *range(2, whole.ndim))), rtol=PUBLISHED
     )
     assert product.count == whole.size // whole.shape[1]
     rng = np.random.default_rng(0)
     for mask in (rng.integers(0, 2, weight.shape), rng.exponential(size=weight.shape)):
         errors = without_bias(layer, weight * mask, X) - whole
         expected = (errors**2).sum((0, *range(2, errors.ndim)))
-        np.testing.assert_allclose(product.squared_errors(mask), expected, rtol=1e-9)
+        np.testing.assert_allclose(product.squared_errors(mask), expected, rtol=CONDITIONED)
     # Each term by itself: removing one weight changes the output by its term norm.
     scores = networks.layer(layer, X)["weight"]
     for place in rng.permutation(weight.size)[:10]:
         mask = np.ones(weight.size)
         mask[place] = 0
         errors = without_bias(layer, weight * mask.reshape(weight.shape), X) - whole
-        assert np.linalg.norm(errors) == pytest.approx(scores.ravel()[place], rel=1e-9)
+        assert np.linalg.norm(errors) == pytest.approx(scores.ravel()[place], rel=CONDITIONED)
 
 
 class Attention(nn.Module):
@@ -114,12 +115,12 @@ def test_each_projection_of_attention_sees_its_own_inputs(apart):
             product, part = products["inner.in_proj_weight"], slice(8 * place, 8 * place + 8)
             weight = net.inner.in_proj_weight[part]
         expected = (rows @ weight.T).square().sum(0).detach()
-        np.testing.assert_allclose(product.values2[part], expected, rtol=1e-10)
+        np.testing.assert_allclose(product.values2[part], expected, rtol=PUBLISHED)
     # The joined heads: what the output projection makes of them is the attention's output.
     product = products["inner.out_proj.weight"]
     outputs = net(X) - net.inner.out_proj.bias
     expected = outputs.square().sum((0, 1)).detach()
-    np.testing.assert_allclose(product.values2, expected, rtol=1e-9)
+    np.testing.assert_allclose(product.values2, expected, rtol=CONDITIONED)
 
 
 def test_all_layers_of_an_encoder_are_met_in_evaluation_mode():
@@ -138,7 +139,7 @@ def test_all_layers_of_an_encoder_are_met_in_evaluation_mode():
         net.layers[1]._sa_block(net.layers[0](X), None, None) + net.layers[0](X)
     )
     expected = middle.detach().double().reshape(15, 8).norm(dim=0)
-    np.testing.assert_allclose(products["layers.1.linear1.weight"].norms[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(products["layers.1.linear1.weight"].norms[0], expected, rtol=LAYER)
     assert not net.layers[0].self_attn._forward_hooks
 
 
@@ -160,7 +161,7 @@ def test_cells_see_their_inputs_and_their_state(kind):
     X = torch.randn(5, 3, 4)
     products = networks.layer_products(net, X, include="cell.weight*")
     np.testing.assert_allclose(
-        products["cell.weight_ih"].norms[0], X.double().square().sum((0, 1)).sqrt(), rtol=1e-6
+        products["cell.weight_ih"].norms[0], X.double().square().sum((0, 1)).sqrt(), rtol=SINGLE
     )
     assert products["cell.weight_hh"].count == 15
     masks = networks.prune(net, 0.3, score="layer", X=X, include="cell.weight*", floor=1)
@@ -198,8 +199,8 @@ def test_embeddings_on_request():
     counts = np.bincount(X.ravel(), minlength=6)
     np.testing.assert_allclose(layer.norms[0], np.sqrt(counts))
     weight = net[0].weight.detach().numpy().astype(float)
-    np.testing.assert_allclose(layer.values2, (weight**2 * counts[:, None]).sum(0), rtol=1e-12)
-    np.testing.assert_allclose(layer.scores(), abs(weight) * np.sqrt(counts)[:, None], rtol=1e-12)
+    np.testing.assert_allclose(layer.values2, (weight**2 * counts[:, None]).sum(0), rtol=EXACT)
+    np.testing.assert_allclose(layer.scores(), abs(weight) * np.sqrt(counts)[:, None], rtol=EXACT)
     for score in ("snip", "grasp", "sketch", "layer", "synflow"):
         assert networks.scores(net, score, X, y, include="0.*")["0.weight"].any()
 
@@ -212,7 +213,7 @@ def test_registered_layers(registered):
     layer = networks.layer_products(net, X)["0.weight"]
     assert layer.weight.shape == (6, 4)
     expected = (X.double() @ net[0].weight.double()).square().sum((0, 1)).detach()
-    np.testing.assert_allclose(layer.values2, expected, rtol=1e-6)
+    np.testing.assert_allclose(layer.values2, expected, rtol=SINGLE)
     masks = networks.prune(net, 0.5, score="layer", X=X, scope="row")
     np.testing.assert_array_equal(masks["0.weight"].sum(0), 2)
     assert networks.scores(net, "snip", X, y)["0.weight"].shape == (4, 6)

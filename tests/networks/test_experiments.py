@@ -16,6 +16,7 @@ from experiments.__main__ import RESULTS, main, options
 from experiments.architectures import ARCHITECTURES, INITS, SCALES, build
 from experiments.figures import collapse, layers, tangent_kernel
 from lth_sketch import networks
+from lth_sketch.tolerances import CONDITIONED, HALF, LAYER
 
 
 @pytest.fixture(autouse=True)
@@ -216,10 +217,10 @@ def test_means_and_paired_differences():
     for gap in gaps.values():
         assert gap.seeds == 3
         assert gap.value == pytest.approx(0.1)
-        assert gap.half == pytest.approx(0, abs=1e-9)
+        assert gap.half == pytest.approx(0, abs=CONDITIONED)
     # t(0.975, 2) = 4.302653 and standard deviation 0.01
     whole = summary.mean([0.5, 0.51, 0.52])
-    assert whole.half == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=1e-6)
+    assert whole.half == pytest.approx(4.302653 * 0.01 / np.sqrt(3), rel=HALF)
     assert summary.mean([0.5]).half == np.inf
     assert "draw - top +10.00" in summary.describe(rows)
 
@@ -370,7 +371,7 @@ def test_initial_weights_are_what_they_are_called(init):
     if init in SCALES:
         assert weight.std() == pytest.approx(SCALES[init] * np.sqrt(2 / 64), rel=0.05)
     elif init == "orthogonal":
-        np.testing.assert_allclose(weight @ weight.T, 2 * np.eye(32), atol=1e-5)
+        np.testing.assert_allclose(weight @ weight.T, 2 * np.eye(32), atol=LAYER)
     else:
         assert abs(weight).max() <= 1 / 8
     assert (net[1].bias.detach() == 0).all() == (init != "default")

@@ -11,6 +11,7 @@ from torch import nn
 
 from lth_sketch import Product, datasets, intervals, montecarlo, networks, probabilities, sampling
 from lth_sketch import moments as exact
+from lth_sketch.tolerances import CONDITIONED, EXACT, PUBLISHED, QUADRATURE, SINGLE, ULPS
 
 DIGITS = datasets.load("digits", subset=200)
 
@@ -35,7 +36,7 @@ def test_layer_is_row_by_row_the_optimal_draw(network, place):
     scores = networks.layer(network, DIGITS.X)[f"{place}.weight"]
     for row, w in zip(scores, W, strict=True):
         p = probabilities.optimal(Product(H, w))
-        np.testing.assert_allclose(row / row.sum(), p, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(row / row.sum(), p, rtol=EXACT, atol=ULPS)
 
 
 def test_the_moment_of_a_layer_is_certified_by_simulated_masks(network):
@@ -58,7 +59,7 @@ def test_the_moment_of_a_layer_is_certified_by_simulated_masks(network):
     masks = np.stack([sampling.mask(row, s, rng=rng) for row in layer.term_norms])
     with torch.no_grad():
         change = H @ (masks * W).T - H @ W.T
-    np.testing.assert_allclose(layer.squared_errors(masks), (change**2).sum(0), rtol=1e-9)
+    np.testing.assert_allclose(layer.squared_errors(masks), (change**2).sum(0), rtol=CONDITIONED)
 
 
 def test_moments_and_draws_of_the_library_apply_to_a_layer(network):
@@ -66,18 +67,18 @@ def test_moments_and_draws_of_the_library_apply_to_a_layer(network):
     layer = networks.layer_products(network, DIGITS.X)["2.weight"]
     whole, own = layer.product(), Product(H, W.T)
     p = probabilities.optimal(own)
-    np.testing.assert_allclose(probabilities.optimal(whole), p, rtol=1e-9)
+    np.testing.assert_allclose(probabilities.optimal(whole), p, rtol=CONDITIONED)
     for moment in (exact.multinomial, exact.poisson, exact.systematic, exact.top):
-        assert moment(whole, p, 6) == pytest.approx(moment(own, p, 6), rel=1e-8)
+        assert moment(whole, p, 6) == pytest.approx(moment(own, p, 6), rel=QUADRATURE)
     for j in (0, 7):
         row, mine = layer.product(j), Product(H, W[j])
-        assert exact.optimal(row, 5) == pytest.approx(exact.optimal(mine, 5), rel=1e-9)
-        assert layer.moment(5)[j] == pytest.approx(exact.optimal(mine, 5), rel=1e-9)
-        assert layer.values2[j] == pytest.approx(mine.norm2, rel=1e-9)
+        assert exact.optimal(row, 5) == pytest.approx(exact.optimal(mine, 5), rel=CONDITIONED)
+        assert layer.moment(5)[j] == pytest.approx(exact.optimal(mine, 5), rel=CONDITIONED)
+        assert layer.values2[j] == pytest.approx(mine.norm2, rel=CONDITIONED)
     errors = [
         montecarlo.squared_errors(product, p, 6, trials=500, rng=0) for product in (whole, own)
     ]
-    np.testing.assert_allclose(errors[0], errors[1], rtol=1e-6)
+    np.testing.assert_allclose(errors[0], errors[1], rtol=SINGLE)
 
 
 def test_budgets_are_the_best_of_many(network):
@@ -86,7 +87,7 @@ def test_budgets_are_the_best_of_many(network):
     best = layer.budgets(480)
     assert best.sum() == pytest.approx(480)
     least = (brackets / best).sum()
-    assert least == pytest.approx(np.sqrt(brackets).sum() ** 2 / 480, rel=1e-12)
+    assert least == pytest.approx(np.sqrt(brackets).sum() ** 2 / 480, rel=EXACT)
     assert least < layer.moment(20).sum()
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -121,8 +122,8 @@ def test_batches_and_forms_of_data_do_not_matter(network):
     ):
         for name, product in one.items():
             assert other[name].count == 200
-            np.testing.assert_allclose(other[name].norms, product.norms, rtol=1e-12)
-            np.testing.assert_allclose(other[name].values2, product.values2, rtol=1e-10)
+            np.testing.assert_allclose(other[name].norms, product.norms, rtol=EXACT)
+            np.testing.assert_allclose(other[name].values2, product.values2, rtol=PUBLISHED)
 
 
 def test_gram_matrices_take_the_memory_that_is_given(network):
@@ -141,12 +142,14 @@ def test_products_of_a_masked_network_see_its_activations(network):
     products = networks.layer_products(network, DIGITS.X, masks=masks)
     weight = network[0].weight.detach().numpy()
     H = np.maximum(DIGITS.X @ (weight * masks["0.weight"]).T + network[0].bias.detach().numpy(), 0)
-    np.testing.assert_allclose(products["2.weight"].norms[0], np.linalg.norm(H, axis=0), rtol=1e-9)
+    np.testing.assert_allclose(
+        products["2.weight"].norms[0], np.linalg.norm(H, axis=0), rtol=CONDITIONED
+    )
     other = copy.deepcopy(network)
     networks.apply(other, masks)
     again = networks.layer_products(other, DIGITS.X)
     for name in products:
-        np.testing.assert_allclose(again[name].norms, products[name].norms, rtol=1e-12)
+        np.testing.assert_allclose(again[name].norms, products[name].norms, rtol=EXACT)
         np.testing.assert_array_equal(again[name].weight, products[name].weight)
 
 

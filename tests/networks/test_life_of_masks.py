@@ -13,8 +13,9 @@ from torch import nn
 
 from lth_sketch import networks
 from lth_sketch.networks import masked, masking
+from lth_sketch.tolerances import LAYER, SINGLE
 
-SINGLE = {"rtol": 1e-5, "atol": 1e-6}
+NEAR = {"rtol": LAYER, "atol": SINGLE}
 
 
 class Encoder(nn.Module):
@@ -109,7 +110,7 @@ def test_training_learns_and_keeps_zeros(trained):
     other = copy.deepcopy(net)
     networks.remove(other)
     assert not any("parametrizations" in name for name in other.state_dict())
-    torch.testing.assert_close(other(X), net(X), **SINGLE)
+    torch.testing.assert_close(other(X), net(X), **NEAR)
 
 
 def test_what_is_run_without_gradients_is_masked_as_well(trained):
@@ -117,7 +118,7 @@ def test_what_is_run_without_gradients_is_masked_as_well(trained):
     _, net, X, _, _ = trained
     with torch.no_grad():
         fast = net(X)
-    torch.testing.assert_close(fast, net(X), **SINGLE)
+    torch.testing.assert_close(fast, net(X), **NEAR)
 
 
 def test_a_state_dict_is_loaded_into_another_masked_network(trained):
@@ -178,7 +179,7 @@ def test_exports_have_equal_outputs(trained, removed):
     if removed:
         networks.remove(net)
     program = torch.export.export(net, (X,))
-    torch.testing.assert_close(program.module()(X), net(X), **SINGLE)
+    torch.testing.assert_close(program.module()(X), net(X), **NEAR)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -189,10 +190,10 @@ def test_a_removed_network_is_traced_and_scripted(trained):
     networks.remove(net)
     if name != "transformer":
         scripted = torch.jit.script(net)
-        torch.testing.assert_close(scripted(X), net(X), **SINGLE)
+        torch.testing.assert_close(scripted(X), net(X), **NEAR)
     if name == "images":
         traced = torch.jit.trace(net, X)
-        torch.testing.assert_close(traced(X), net(X), **SINGLE)
+        torch.testing.assert_close(traced(X), net(X), **NEAR)
         with pytest.raises(TypeError, match=r"module is scripted.*before torch\.jit\.script"):
             networks.find(traced, 0.5)
 
@@ -222,10 +223,10 @@ def test_compiled_networks(kind):
     masks = networks.prune(compiled, 0.3, score="snip", X=X, y=Y, floor=1)
     assert list(masks) == ["body.0.weight", "body.4.weight"]
     assert networks.kept(compiled) == networks.kept(net)
-    torch.testing.assert_close(compiled(X), net(X), **SINGLE)
+    torch.testing.assert_close(compiled(X), net(X), **NEAR)
     assert (net.body[4].weight == 0).sum() == (masks["body.4.weight"] == 0).sum()
     networks.remove(compiled)
-    torch.testing.assert_close(compiled(X), net(X), **SINGLE)
+    torch.testing.assert_close(compiled(X), net(X), **NEAR)
 
 
 def test_apply_is_all_or_nothing(monkeypatch):
@@ -349,7 +350,7 @@ def test_unbiased_masks_survive_removal_of_shared_weights():
     masks = networks.prune(net, 0.5, design="priority", binary=False, rng=0)
     networks.remove(net)
     # Multiplied once, not once a layer.
-    np.testing.assert_allclose(net[1].weight.detach(), before * masks["0.weight"], rtol=1e-6)
+    np.testing.assert_allclose(net[1].weight.detach(), before * masks["0.weight"], rtol=SINGLE)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
