@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import numbers
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ import numpy.typing as npt
 import scipy
 
 Array = npt.NDArray[Any]
+
+# Rows of a float32 matrix that are widened to float64 at a time.
+ROWS = 4096
 
 # Kinds of numpy's dtypes that are no numbers, and what to do about them.
 _MEND = {
@@ -63,6 +66,21 @@ def real(name: str, value: Any) -> Array:
     """Return a plain array of float32 or float64; integers and booleans become float64."""
     result = plain(name, value)
     return result if result.dtype.kind == "f" else result.astype(np.float64)
+
+
+def dense(M: Any) -> npt.NDArray[np.float64]:
+    """Return a plain array or a sparse one as a dense one of float64."""
+    return np.asarray(M.toarray() if scipy.sparse.issparse(M) else M, dtype=np.float64)
+
+
+def widened(X: Any) -> Iterator[tuple[slice, Any]]:
+    """Yield (rows, X[rows] in float64), in blocks where a copy of all would take much memory."""
+    if scipy.sparse.issparse(X) or X.dtype == np.float64:
+        yield slice(None), X.astype(np.float64, copy=False)
+        return
+    for start in range(0, len(X), ROWS):
+        rows = slice(start, start + ROWS)
+        yield rows, X[rows].astype(np.float64)
 
 
 def _native(name: str, value: Array) -> Array:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
-from lth_sketch import coordinates, display, labels, terminal, validation
+from lth_sketch import conversion, coordinates, display, labels, terminal, validation
 from lth_sketch.parallel.norms import column_squares
 from lth_sketch.parallel.products import matmul
 from lth_sketch.tolerances import EPS
@@ -19,8 +18,6 @@ from lth_sketch.validation import Array, Floats
 FACTOR_ENTRIES = 2**28
 # Norms whose squares keep all their digits in float64.
 SMALLEST, LARGEST = 1e-145, 1e150
-# Rows of a float32 matrix that are widened to float64 at a time.
-CHUNK = 4096
 # Terms that a notebook shows by name.
 NAMED = 5
 
@@ -236,7 +233,7 @@ class Product:
                 f"{FACTOR_ENTRIES * 8 / 2**30:.3g} GiB); use fewer rows of A or fewer features"
             )
         if terms < self.d:
-            A, B = _dense(self.A) / self.total, _dense(self._rows)
+            A, B = conversion.dense(self.A) / self.total, conversion.dense(self._rows)
             rows = np.einsum("ji,ik->ijk", A, B, order="C").reshape(self.d, terms)
             return np.asarray(rows), 2 * EPS
         rows, error = coordinates.unit_terms(self.A, self._rows, self.column_norms, self.row_norms)
@@ -256,15 +253,9 @@ class Product:
 
     @cached_property
     def _value(self) -> Floats:
-        A, B = self.A, _dense(self._rows)
-        if scipy.sparse.issparse(A):
-            return np.asarray(A.astype(np.float64) @ B)
-        if A.dtype == np.float64:
-            return np.asarray(matmul(A, B))
-        out = np.empty((self.q, self.r))
-        for start in range(0, self.q, CHUNK):
-            out[start : start + CHUNK] = matmul(A[start : start + CHUNK].astype(np.float64), B)
-        return out
+        B = conversion.dense(self._rows)
+        first, *others = (matmul(part, B) for _, part in conversion.widened(self.A))
+        return np.concatenate([first, *others]) if others else np.asarray(first)
 
     @property
     def _rows(self) -> Any:
@@ -313,9 +304,3 @@ def _vanished(A: Any, squares: Floats) -> npt.NDArray[np.bool_]:
         # An array for dense and sparse A alike.
         result[zero] = np.asarray(abs(A[:, zero]).sum(axis=0)).ravel() > 0
     return result
-
-
-def _dense(A: Any) -> Floats:
-    if scipy.sparse.issparse(A):
-        A = A.toarray()
-    return np.asarray(A, dtype=np.float64)

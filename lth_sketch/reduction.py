@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 
-from lth_sketch import tolerances
+from lth_sketch import conversion, tolerances
 from lth_sketch.validation import Floats
 
 # Rows of X that are widened to dense float64 at a time: for products, and for reflectors, which
@@ -219,6 +219,4 @@ def blocks(X: Any, height: int = TALL) -> Iterator[tuple[slice, Floats]]:
         X = X.tocsr()
     for start in range(0, X.shape[0], height):
         rows = slice(start, min(start + height, X.shape[0]))
-        part = X[rows]
-        dense = part.toarray() if scipy.sparse.issparse(part) else part
-        yield rows, np.asarray(dense, dtype=np.float64)
+        yield rows, conversion.dense(X[rows])

@@ -210,7 +210,9 @@ def test_real_products_are_placed_at_their_coherence(data, phases):
         for kept, value in zip(curve["kept"], curve["value"], strict=True):
             k = round(kept * 64)
             top = np.linalg.norm(data.X[:, order[k:]] @ w[order[k:]])
-            assert value == pytest.approx(top / np.sqrt(poisson(a * abs(w), k)), rel=tolerances.HALF)
+            assert value == pytest.approx(
+                top / np.sqrt(poisson(a * abs(w), k)), rel=tolerances.HALF
+            )
     assert (select(phases, product="gaussian", design="poisson")["value"] < 1).all()
 
 

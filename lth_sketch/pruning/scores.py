@@ -8,20 +8,15 @@ Scores of a data frame of pandas, or of labelled weights, are a series with the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
-from lth_sketch import labels, probabilities, validation
+from lth_sketch import conversion, labels, probabilities, validation
 from lth_sketch.product import Product
 from lth_sketch.tolerances import EPS
 from lth_sketch.validation import Floats
-
-# Rows of float32 data that are widened to float64 at a time.
-CHUNK = 4096
 
 
 def magnitude(w: npt.ArrayLike) -> Floats:
@@ -373,19 +368,9 @@ def _targets(y: npt.ArrayLike, X: Any, w: Floats) -> Floats:
 def _normal(X: Any, v: Floats, y: Floats | None = None) -> Floats:
     """Return ``X^T (X v - y)`` in float64."""
     result = np.zeros_like(v)
-    for rows, part in _wide(X):
-        result += rows.T @ (rows @ v - (0.0 if y is None else y[part]))
+    for rows, part in conversion.widened(X):
+        result += part.T @ (part @ v - (0.0 if y is None else y[rows]))
     return result
-
-
-def _wide(X: Any) -> Iterator[tuple[Any, slice]]:
-    """Yield rows of X in float64, a block at a time where they have to be widened."""
-    if scipy.sparse.issparse(X) or X.dtype == np.float64:
-        yield X.astype(np.float64, copy=False), slice(None)
-        return
-    for start in range(0, len(X), CHUNK):
-        part = slice(start, start + CHUNK)
-        yield X[part].astype(np.float64), part
 
 
 def _by_mask(w: Floats, gradient: Floats) -> Floats:

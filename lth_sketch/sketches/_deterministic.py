@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from lth_sketch.conversion import dense
 from lth_sketch.parallel.products import matmul, one_blas_thread
-from lth_sketch.sketches._operands import Operands, dense, row_norms
+from lth_sketch.sketches._operands import Operands, row_norms
 from lth_sketch.validation import Floats
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import scipy
 
 from lth_sketch import sampling
-from lth_sketch.sketches._operands import Operands, dense, inverse
+from lth_sketch.conversion import dense
+from lth_sketch.sketches._operands import Operands, inverse
 from lth_sketch.validation import Floats
 
 

@@ -40,11 +40,6 @@ def scaled(M: Any, scale: Floats) -> Any:
     return wide @ scipy.sparse.diags_array(scale) if scipy.sparse.issparse(M) else wide * scale
 
 
-def dense(M: Any) -> Floats:
-    """Return M as a float64 array."""
-    return np.asarray(M.toarray() if scipy.sparse.issparse(M) else M, dtype=np.float64)
-
-
 def row_norms(M: Any) -> Floats:
     """Return the norms of the rows of M."""
     return np.sqrt(*column_squares(M.T))
