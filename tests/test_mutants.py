@@ -40,6 +40,12 @@ def test_every_file_of_a_room_has_tests(room):
     assert held <= tests_of.keys()
 
 
+def test_the_page_describes_every_room():
+    page = (ROOT / "docs" / "mutants.md").read_text()
+    rows = page.split("## Rooms\n")[1].split("##")[0].splitlines()
+    assert [row.split("|")[1].strip() for row in rows if row.startswith("| ")][1:] == list(ROOMS)
+
+
 @pytest.mark.parametrize("mutant", EQUIVALENT, ids=lambda mutant: mutant.before)
 def test_an_equivalent_mutant_changes_a_line_that_is_there(mutant):
     lines = [line.strip() for line in (ROOT / mutant.path).read_text().splitlines()]
