@@ -171,9 +171,7 @@ class SingleDraw(Law):
         Raises ValueError if d x d matrices, or with `exact` the time for K4, are out of reach.
         """
         d = len(self._q)
-        multigraphs.check_size(d, order, exact)
-        if self._graphs is None or not self._graphs.serves(d, order, exact):
-            self._graphs = self._summed(order, exact)
+        self._graphs = multigraphs.extended(self._graphs, d, order, exact, self._summed)
         return self._graphs.upto(order)
 
     def _summed(self, order: int, exact: bool) -> GraphTable:

@@ -2,7 +2,7 @@
 
 from lth_sketch.multigraphs.generation import Multigraph, connected
 from lth_sketch.multigraphs.sums import complete_sum, graph_sums, independent, with_replacement
-from lth_sketch.multigraphs.table import GraphTable, check_size, deviation, fits, summed
+from lth_sketch.multigraphs.table import GraphTable, check_size, deviation, extended, fits, summed
 
 __all__ = [
     "GraphTable",
@@ -11,6 +11,7 @@ __all__ = [
     "complete_sum",
     "connected",
     "deviation",
+    "extended",
     "fits",
     "graph_sums",
     "independent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -74,6 +75,21 @@ def check_size(d: int, order: int, exact: bool) -> None:
             f"{work / RATE / 60:.0f} minutes (limit {MUCH / RATE / 60:.0f}); use exact = False, "
             "which is above the exact moment by little, or order 5"
         )
+
+
+def extended(
+    table: GraphTable | None,
+    d: int,
+    order: int,
+    exact: bool,
+    make: Callable[[int, bool], GraphTable],
+) -> GraphTable:
+    """Return the table that a law of d terms keeps, or a larger one if it does not serve.
+
+    Raises ValueError as `check_size`.
+    """
+    check_size(d, order, exact)
+    return table if table is not None and table.serves(d, order, exact) else make(order, exact)
 
 
 def summed(

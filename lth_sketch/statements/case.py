@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -85,19 +85,10 @@ class Case:
 
         Another product has a `purpose` of its own, which seeds its masks.
         """
-        p = self.p if p is None else p
-        s = self.s if s is None else s
-        key = (design, s, p.tobytes(), purpose)
-        if key not in self._errors:
-            self._errors[key] = montecarlo.squared_errors(
-                self.product if product is None else product,
-                p,
-                s,
-                trials=self.trials_of(s),
-                design=design,
-                rng=self.rng(purpose),
-            )
-        return self._errors[key]
+        measured: Floats = self._simulated(
+            montecarlo.squared_errors, p, design, s, product, purpose
+        )
+        return measured
 
     def trials_of(self, s: int) -> int:
         """Return the number of masks that are simulated at a size."""
@@ -160,11 +151,22 @@ class Case:
         purpose: int = 1,
     ) -> float:
         """Return how far rounding may have moved the roots of `squared_errors`; kept as these."""
+        return float(self._simulated(montecarlo.rounding, p, design, s, product, purpose))
+
+    def _simulated(
+        self,
+        measure: Callable[..., Any],
+        p: Floats | None,
+        design: str,
+        s: int | None,
+        product: Product | None,
+        purpose: int,
+    ) -> Any:
         p = self.p if p is None else p
         s = self.s if s is None else s
-        key = (design, s, p.tobytes(), purpose)
-        if key not in self._shifts:
-            shift = montecarlo.rounding(
+        key = (measure, design, s, p.tobytes(), purpose)
+        if key not in self._kept:
+            self._kept[key] = measure(
                 self.product if product is None else product,
                 p,
                 s,
@@ -172,15 +174,10 @@ class Case:
                 design=design,
                 rng=self.rng(purpose),
             )
-            self._shifts[key] = float(shift)
-        return self._shifts[key]
+        return self._kept[key]
 
     @cached_property
-    def _errors(self) -> dict[tuple[str, int, bytes, int], Floats]:
-        return {}
-
-    @cached_property
-    def _shifts(self) -> dict[tuple[str, int, bytes, int], float]:
+    def _kept(self) -> dict[tuple[Any, ...], Any]:
         return {}
 
     @cached_property
