@@ -18,11 +18,11 @@ PATTERNS = ((2, 4), (1, 2), (5, 6), (3, 3), (2, 12))
 
 
 def layers(dtype, **options):
-    found = model(dtype, shapes=SHAPES, **options)
+    arrays = model(dtype, shapes=SHAPES, **options)
     # Draws need a weight that is not zero.
-    _, codes = found["layer1.weight"]
+    _, codes = arrays["layer1.weight"]
     codes.flat[5] = 1
-    return found
+    return arrays
 
 
 def sizes(tensors):
@@ -49,10 +49,10 @@ def test_any_sharding_gives_the_bits_of_a_selection(design, dtype, tmp_path):
                        for m in wanted.values())  # fmt: skip
             for number, folder in enumerate(folders):
                 out = tmp_path / f"{n}-{M}-{binary}-{number}"
-                found = checkpoints.prune(folder, out, rescale=not binary, n_jobs=2, **options)
+                report = checkpoints.prune(folder, out, rescale=not binary, n_jobs=2, **options)
                 same(masks(out), wanted)
-                assert found.kept == {k: (m.size // M * n, m.size) for k, m in wanted.items()}
-                assert found.read == 2 * total
+                assert report.kept == {k: (m.size // M * n, m.size) for k, m in wanted.items()}
+                assert report.read == 2 * total
 
 
 def test_the_sizes_of_blocks_are_those_of_the_draw(tmp_path, monkeypatch):
@@ -72,10 +72,10 @@ def test_applied_patterns_keep_types_and_the_other_arrays(tmp_path):
     folder = sharded(tmp_path / "model", tensors, 2)
     checkpoints.prune(folder, tmp_path / "out", pattern=(2, 4), apply=True)
     wanted = pruning.select(sizes(tensors), pattern=(2, 4))
-    found = masks(tmp_path / "out")
+    stored = masks(tmp_path / "out")
     for name, (_, codes) in tensors.items():
         kept = wanted[name] != 0 if name in wanted else True
-        np.testing.assert_array_equal(found[name], codes * kept)
+        np.testing.assert_array_equal(stored[name], codes * kept)
 
 
 def test_random_scores_keep_n_of_every_group(tmp_path):
@@ -97,9 +97,9 @@ def test_files_that_are_drawn_in_memory(tmp_path):
     for file in ("model.npz", "model.safetensors"):
         checkpoints.write(tmp_path / file, weights)
         out = tmp_path / f"out-{file}"
-        found = checkpoints.prune(tmp_path / file, out, **options)
+        report = checkpoints.prune(tmp_path / file, out, **options)
         same(checkpoints.read(out), {name: mask != 0 for name, mask in wanted.items()})
-        assert found.kept == {"a.weight": (320, 640), "b.weight": (20, 40)}
+        assert report.kept == {"a.weight": (320, 640), "b.weight": (20, 40)}
     # Without a seed of files: masks in the order of the mapping.
     plain = {name: np.abs(array) for name, array in weights.items()}
     given = checkpoints.masks(weights, 0.5, binary=False, **options)

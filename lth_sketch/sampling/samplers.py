@@ -121,7 +121,7 @@ def mask(
     s : int
         Number of draws.
     design : str
-        "multinomial", "poisson", "systematic", "priority" or "top".
+        One of those of `draw`.
     binary : bool
         1 in place of the weight of a kept index. Such a mask is biased.
     rng : Generator, int or None
@@ -171,7 +171,7 @@ def masks(
     size : int
         Number of masks.
     design : str
-        "multinomial", "poisson", "systematic", "priority" or "top".
+        One of those of `draw`.
     binary : bool
         1 in place of the weights of kept indices. Such masks are biased.
     rng : Generator, int or None
