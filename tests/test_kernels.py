@@ -55,8 +55,8 @@ def test_survey_and_cap(d, dtype):
         # What has a sign, or is no number, comes after all that are sound.
         for bad in (-1.0, -0.0, np.nan, np.inf):
             weights[place // 2] = bad
-            total = inclusion.survey(weights, weights.view(bits.dtype))[1]
-            assert not (total > 0) or total == np.inf
+            largest = inclusion.survey(weights, weights.view(bits.dtype))[1]
+            assert not (largest > 0) or largest == np.inf
     # The threshold itself is not below.
     for tau in (float(p.max()), 1e-9, 9.0):
         rest, count = inclusion.capped(p, tau)
