@@ -32,7 +32,7 @@ def inputs(kind: str, rng: np.random.Generator) -> Floats:
 
 def errors(triangle: Floats, rows: Floats) -> Floats:
     """Return E ||err||^2 of each design, summed over the outputs, over that of the empty mask."""
-    total, found = 0.0, np.zeros(len(DESIGNS))
+    total, ratios = 0.0, np.zeros(len(DESIGNS))
     kept = WIDTH * PATTERN[0] // PATTERN[1]
     for row in rows:
         product = Product(triangle, row)
@@ -44,7 +44,7 @@ def errors(triangle: Floats, rows: Floats) -> Floats:
             fewer = moments.distinct(p, middle) <= kept
             low, high = (middle, high) if fewer else (low, middle)
         largest = pruning.select(p, pattern=PATTERN) - 1.0
-        found += [
+        ratios += [
             moments.grouped(product, p, PATTERN),
             float(moments.priority(product, p, kept)),
             float(moments.poisson(product, p, kept)),
@@ -53,7 +53,7 @@ def errors(triangle: Floats, rows: Floats) -> Floats:
             float(moments.top(product, p, kept)),
         ]
         total += product.norm2
-    return found / total
+    return ratios / total
 
 
 def table() -> str:
@@ -67,8 +67,8 @@ def table() -> str:
     for kind in ("Gaussian", "heavy-tailed"):
         rows = weights(kind, rng)
         for about in ("white", "rectified"):
-            found = np.sqrt(errors(inputs(about, rng), rows))
-            cells = [f"{x:.3f}" for x in found]
-            cells += [f"{found[0] / found[1]:.3f}", f"{found[4] / found[5]:.3f}"]
+            roots = np.sqrt(errors(inputs(about, rng), rows))
+            cells = [f"{x:.3f}" for x in roots]
+            cells += [f"{roots[0] / roots[1]:.3f}", f"{roots[4] / roots[5]:.3f}"]
             lines.append(f"| {kind} | {about} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

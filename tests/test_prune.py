@@ -259,9 +259,9 @@ def test_a_threshold_outside_of_the_bracket_is_searched_for_again(
         for seed in range(3):
             out = tmp_path / "out"
             options = {"density": 0.3, "design": "priority", "rng": seed, "rescale": rescale}
-            found = checkpoints.prune(folder, out, **options)
+            report = checkpoints.prune(folder, out, **options)
             same(masks(out), expected(tensors, 0.3, "priority", seed, binary=not rescale))
-            reads.add(found.read // total)
+            reads.add(report.read // total)
     assert min(reads) == 2 + rescale
     assert max(reads) > 2 + rescale
 
@@ -277,9 +277,9 @@ def test_a_bracket_holds_the_threshold_of_priority():
             upper = bits >> cut << cut
             where = np.searchsorted(np.unique(upper), upper)
             lows = np.bincount(where, (bits - upper) * counts).astype(np.int64)
-            found = Cells(np.unique(upper), np.bincount(where, counts).astype(np.int64), lows)
+            cells = Cells(np.unique(upper), np.bincount(where, counts).astype(np.int64), lows)
             for s in (1, 50, 3000, nonzero // 2, nonzero - 1):
-                low, high = solving.bracket(found, s)
+                low, high = solving.bracket(cells, s)
                 far = solving.SURE * math.sqrt(s + solving.SURE**2)
                 # The mean number of ranks from each end on, of what is counted one by one.
                 above, below = (
