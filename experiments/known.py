@@ -18,18 +18,18 @@ ROUNDS = 1
 
 def wanted(rows: list[dict[str, str]], seeds: int) -> list[Run]:
     """Return the runs of a table whose masks are looked at: one-shot scores without a control."""
-    found = [store.run(row) for row in rows if int(row["seed"]) < seeds]
+    chosen = [store.run(row) for row in rows if int(row["seed"]) < seeds]
     return [
-        run for run in found if run.density < 1 and run.control == "none" and run.rounds <= ROUNDS
+        run for run in chosen if run.density < 1 and run.control == "none" and run.rounds <= ROUNDS
     ]
 
 
 def look(run: Run) -> dict[str, Any]:
     """Return what is known of the mask of a run, as a row without an accuracy."""
-    found = runs.images(run.dataset, run.n_train, run.n_test)
-    module = build(run.architecture, tuple(found.X.shape[1:]), run.width, run.seed, run.init)
-    masks, scores = runs.scored(module, run, found)
-    known = predictors.known(module, masks, found.X[:JACOBIAN])
+    images = runs.images(run.dataset, run.n_train, run.n_test)
+    module = build(run.architecture, tuple(images.X.shape[1:]), run.width, run.seed, run.init)
+    masks, scores = runs.scored(module, run, images)
+    known = predictors.known(module, masks, images.X[:JACOBIAN])
     known["concentration"] = predictors.concentration(scores, run.density)
     return {**run._asdict(), **{name: float(f"{value:.5g}") for name, value in known.items()}}
 
@@ -54,8 +54,8 @@ def joined(rows: list[dict[str, Any]], known: list[dict[str, Any]]) -> list[dict
     apart = {store.key(row): row for row in known}
     names = ("concentration", *predictors.NAMES)
     return [
-        {**row, **{n: found[n] for n in names if n in found}}
-        if (found := apart.get(store.key(row)))
+        {**row, **{n: stored[n] for n in names if n in stored}}
+        if (stored := apart.get(store.key(row)))
         else row
         for row in rows
     ]

@@ -32,7 +32,7 @@ class Method:
     tail : str or None
         Function of `bounds` with a limit on its error.
     input_sparsity : bool
-        Whether sparse factors cost O(nnz + d) beside the product of the sketches.
+        Whether sparse matrices cost O(nnz + d) beside the product of the sketches.
     size : str
         What the number s counts.
     """
@@ -100,7 +100,7 @@ def hadamard_order(d: int) -> int:
 
 
 def work(name: str, s: npt.ArrayLike, q: int, d: int, r: int) -> npt.NDArray[np.float64]:
-    """Return the multiplications of a method to leading order, for dense factors.
+    """Return the multiplications of a method to leading order, for dense matrices.
 
     Parameters
     ----------

@@ -10,6 +10,7 @@ import pytest
 from lth_sketch import Product, datasets, verify
 from lth_sketch.regression import Problem
 from lth_sketch.statements import REGISTER, Statement
+from lth_sketch.tolerances import EXACT
 
 
 class Whole(HTMLParser):
@@ -108,7 +109,7 @@ def test_prepared_as_the_data_sets_of_the_library_are(how):
     raw = datasets.load("digits", subset=200)
     expected = datasets.load("digits", subset=200, preprocess=how)
     data = datasets.prepare(raw, how)
-    np.testing.assert_allclose(data.X, expected.X, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(data.X, expected.X, rtol=0, atol=EXACT)
     # What is constant is exactly zero, not nearly.
     np.testing.assert_array_equal(data.X.any(axis=0), expected.X.any(axis=0))
     with pytest.raises(ValueError, match=f"prepared yet; they are: {how}"):

@@ -67,8 +67,8 @@ def readers():
 
         return pandas.read_csv(io.BytesIO(content)).to_dict("records")
 
-    found = [tables.read, as_frames_do]
-    return [*found, pandas] if importlib.util.find_spec("pandas") else found
+    forms = [tables.read, as_frames_do]
+    return [*forms, pandas] if importlib.util.find_spec("pandas") else forms
 
 
 def test_a_new_figure_is_one_file(monkeypatch):

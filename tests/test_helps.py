@@ -34,12 +34,12 @@ class Parsed(Exception):
 
 def helps(parser):
     """The help of a parser and of the parsers of its commands, by name."""
-    found = {parser.prog: parser.format_help()}
+    texts = {parser.prog: parser.format_help()}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for other in action.choices.values():
-                found |= helps(other)
-    return found
+                texts |= helps(other)
+    return texts
 
 
 def file_of(name):
@@ -69,12 +69,12 @@ def parser(monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_line_prints_its_help(name, parser):
-    found = helps(parser(file_of(name)))
-    for prog, text in found.items():
+    texts = helps(parser(file_of(name)))
+    for prog, text in texts.items():
         assert text.startswith(f"usage: {prog}")
         assert "--help" in text
     if name == "lth_sketch":
-        assert {prog.split()[-1] for prog in found} >= {"verify", "bounds", "mask", "advise"}
+        assert {prog.split()[-1] for prog in texts} >= {"verify", "bounds", "mask", "advise"}
 
 
 def test_no_command_line_is_forgotten():

@@ -67,12 +67,12 @@ class Frame:
 
 def kinds():
     """The stand-ins, and pandas where it is installed."""
-    found = [pytest.param((Series, Frame), id="stand-in")]
+    params = [pytest.param((Series, Frame), id="stand-in")]
     try:
         import pandas
     except ModuleNotFoundError:
-        return found
-    return [*found, pytest.param((pandas.Series, pandas.DataFrame), id="pandas")]
+        return params
+    return [*params, pytest.param((pandas.Series, pandas.DataFrame), id="pandas")]
 
 
 @pytest.fixture(params=kinds())
@@ -106,25 +106,25 @@ def test_labelled_weights_name_their_scores(kind):
     series, frame = kind
     for weights in (series(w, index=NAMES), frame(w[:, None], columns=["out"], index=NAMES)):
         for score in (pruning.magnitude, pruning.synflow):
-            found = score(weights)
-            assert type(found) is series
-            assert list(found.index) == NAMES
-            np.testing.assert_array_equal(np.asarray(found), abs(w))
+            scores = score(weights)
+            assert type(scores) is series
+            assert list(scores.index) == NAMES
+            np.testing.assert_array_equal(np.asarray(scores), abs(w))
 
 
 def test_layers_come_back_as_they_came(kind):
     series, frame = kind
     layers = {"a": series(w, index=NAMES), "b": frame(X, columns=NAMES), "c": abs(X)}
-    found = pruning.select(layers, 0.5)
-    assert list(found["a"].index) == NAMES
-    assert list(found["b"].columns) == NAMES
-    assert type(found["c"]) is np.ndarray
+    masks = pruning.select(layers, 0.5)
+    assert list(masks["a"].index) == NAMES
+    assert list(masks["b"].columns) == NAMES
+    assert type(masks["c"]) is np.ndarray
     plain = pruning.select([w, X, abs(X)], 0.5)
-    for mask, expected in zip(found.values(), plain, strict=True):
+    for mask, expected in zip(masks.values(), plain, strict=True):
         np.testing.assert_array_equal(
             mask.to_numpy() if hasattr(mask, "to_numpy") else mask, expected
         )
-    assert list(pruning.shuffle(found["a"], rng=0).index) == NAMES
+    assert list(pruning.shuffle(masks["a"], rng=0).index) == NAMES
 
 
 def test_products_and_problems_name_their_features(kind):
@@ -149,8 +149,8 @@ def test_without_a_frame_there_are_no_names():
     assert regression.Problem(X, X @ w).names is None
     assert "largest terms" not in product._repr_html_()
     assert product.table([1, 0, 0, 2.5]).splitlines()[1].split() == ["3", "56.0%", "2.5"]
-    for found in (pruning.sketch(X, w), pruning.select(w, 0.5), sampling.mask(abs(w), 2, rng=0)):
-        assert type(found) is np.ndarray
+    for array in (pruning.sketch(X, w), pruning.select(w, 0.5), sampling.mask(abs(w), 2, rng=0)):
+        assert type(array) is np.ndarray
 
 
 def test_another_order_is_refused(kind):

@@ -32,8 +32,8 @@ def displayed():
 def test_every_formula_has_an_entry_and_every_entry_a_formula():
     entered = Counter(
         (label, "".join((one.__doc__ or "").split()))
-        for label, found in FORMULAS.items()
-        for one in found
+        for label, entry in FORMULAS.items()
+        for one in entry
     )
     on_the_page = Counter(displayed())
     assert on_the_page.total() > 50

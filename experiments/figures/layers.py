@@ -201,8 +201,8 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
 
 def _lines(panel: Any, part: Table, name: str, score: str) -> None:
     for line, style in LINES.items():
-        found = select(part, panel=name, score=score, line=line)
-        panels.line(panel, found["x"], _above_zero(found["value"]), Look("", COLORS[score], style))
+        curve = select(part, panel=name, score=score, line=line)
+        panels.line(panel, curve["x"], _above_zero(curve["value"]), Look("", COLORS[score], style))
 
 
 def _above_zero(values: Floats) -> Floats:

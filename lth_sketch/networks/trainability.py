@@ -83,10 +83,10 @@ def strength(
     def squared(values: Any, leaves: Tensors) -> float:
         total = 0.0
         for value in values:
-            found = torch.autograd.grad(
+            slopes = torch.autograd.grad(
                 value, list(leaves.values()), retain_graph=True, allow_unused=True
             )
-            for name, slope in zip(leaves, found, strict=True):
+            for name, slope in zip(leaves, slopes, strict=True):
                 if slope is not None:
                     live = slope if kept is None else slope[torch.as_tensor(kept[name])]
                     total += float(live.double().square().sum()) / count

@@ -59,9 +59,9 @@ def multiply(
     Parameters
     ----------
     A : (q, d) array or CSR/CSC matrix
-        Left factor.
+        Left matrix.
     B : (d,) or (d, r) array or CSR/CSC matrix
-        Right factor.
+        Right matrix.
     s : int
         Size of the sketch.
     method : str

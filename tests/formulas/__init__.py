@@ -15,6 +15,8 @@ import numpy as np
 import reference
 import scipy.integrate
 
+from lth_sketch.tolerances import PUBLISHED
+
 # Label of the statement (or title of the section) -> its entries, in any order.
 FORMULAS: dict[str, list[Callable[[], None]]] = {}
 
@@ -29,8 +31,8 @@ def evaluates(label):
     return enter
 
 
-def close(found, expected, rtol=1e-10):
-    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol)
+def close(value, expected, rtol=PUBLISHED):
+    np.testing.assert_allclose(value, expected, rtol=rtol, atol=rtol)
 
 
 def below(small, large):

@@ -41,6 +41,7 @@ from formulas import (
     u,
 )
 from lth_sketch import Product, bounds, moments, montecarlo
+from lth_sketch.tolerances import QUADRATURE
 
 PRODUCT = Product(A, B)
 
@@ -102,8 +103,8 @@ def spectral():
     def right(t):
         return 2 * rank * math.exp(-(s * t**2 / 2) / (v + largest * t / 3))
 
-    found = bounds.spectral(A, p, s, delta)
-    close(right(float(found)), delta)
+    bound = bounds.spectral(A, p, s, delta)
+    close(right(float(bound)), delta)
     gaps = np.array([np.linalg.norm(A @ np.diag(m) @ A.T - K, 2) for m in masks])
     for t in gaps:
         below(chances[gaps >= t].sum(), right(t))
@@ -147,7 +148,7 @@ def the_walk():
     close(start, s * math.sqrt(V))
     drawn = list(itertools.product(range(d), repeat=s))
     ends = [steps(s - 1, Y[list(x[:-1])].sum(axis=0))[x[-1]] for x in drawn]
-    close(np.sort(ends), s * np.sort(errors), 1e-7)
+    close(np.sort(ends), s * np.sort(errors), QUADRATURE)
 
 
 @evaluates("B6")
@@ -247,7 +248,7 @@ def all_moments():
         # Central moments of the library's raw ones.
         own = [1.0, *raw]
         terms = [math.comb(k, j) * own[j] * (-s * T) ** (k - j) for j in range(k + 1)]
-        close(right / s ** (2 * k), sum(terms) / s ** (2 * k), 1e-8)
+        close(right / s ** (2 * k), sum(terms) / s ** (2 * k), QUADRATURE)
 
 
 @evaluates("B9")
@@ -293,5 +294,5 @@ def probes():
         two = 1 - reference.exponential_sum_tail(2 * (1 - eps), [0.6, 0.4])
         below(two, math.exp(eps) * (1 - eps))
         # The library's limit is the estimate over sqrt(1 - eps) where the right side is the risk.
-        found = montecarlo.probe(A, B, 0 * (A @ B), probes=k, delta=right, rng=0)
-        close(found.limit * math.sqrt(1 - eps), found.estimate, 1e-7)
+        certificate = montecarlo.probe(A, B, 0 * (A @ B), probes=k, delta=right, rng=0)
+        close(certificate.limit * math.sqrt(1 - eps), certificate.estimate, QUADRATURE)

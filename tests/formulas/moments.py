@@ -35,6 +35,7 @@ from formulas import (
     weighted,
 )
 from lth_sketch import Product, bounds, moments, scale
+from lth_sketch.tolerances import QUADRATURE
 
 PRODUCT = Product(A, B)
 # Inclusions of two features, all below one, as fractions.
@@ -149,8 +150,8 @@ def variances_of_priority():
     for i, variance in enumerate(reference.priority_variances(p, 2)):
         others = np.delete(p, i)
         # The second largest rank of the others is the one next to the first of them.
-        close(ranked(others, 1, lambda x, _, i=i: max(1, x / p[i])) - 1, variance, 1e-7)
-        close(ranked(others, 1, lambda x, _, i=i: max(0, x - p[i])) / p[i], variance, 1e-7)
+        close(ranked(others, 1, lambda x, _, i=i: max(1, x / p[i])) - 1, variance, QUADRATURE)
+        close(ranked(others, 1, lambda x, _, i=i: max(0, x - p[i])) / p[i], variance, QUADRATURE)
         close(tail_integral(i) / p[i], variance)
 
 
@@ -158,7 +159,7 @@ def variances_of_priority():
 def priority_by_its_threshold():
     r"""E\lVert\mathrm{err}\rVert^2 = E\sum_{i\in K}\tau(\tau-u_i)_+ \le sE\tau^2 ."""
     right = ranked(u, 2, lambda x, K: sum(x * np.maximum(0, x - u[K])))
-    close(right, moments.priority(PRODUCT, u, 2), 1e-7)
+    close(right, moments.priority(PRODUCT, u, 2), QUADRATURE)
     below(right, 2 * ranked(u, 2, lambda x, _: x * x))
 
 
@@ -169,7 +170,7 @@ def products_of_priority():
     """
     left = U**2 - sum(u**2)
     close(left, sum(u[i] * u[j] for i, j in PAIRS if i != j))
-    close(left, ranked(u, 2, lambda x, K: 2 * np.prod(np.maximum(u[K], x))), 1e-7)
+    close(left, ranked(u, 2, lambda x, K: 2 * np.prod(np.maximum(u[K], x))), QUADRATURE)
     below(2 * ranked(u, 2, lambda x, _: x * x), left)
     close(left, bounds.priority(PRODUCT, 2))
 
@@ -219,11 +220,11 @@ def worst_case_of_the_largest():
     r"""\sup_{\lVert A\rVert\le\alpha}\lVert\mathrm{err}\rVert = \alpha\lVert B_R\rVert_2 ."""
     removed, alpha = [2, 3], 1.5
     right = alpha * math.sqrt(max(np.linalg.eigvalsh(B[removed].T @ B[removed])))
-    found = bounds.top(B, p, 2, alpha)
+    bound = bounds.top(B, p, 2, alpha)
     kept = np.array([1, 1, 0, 0])
-    close(found.worst, right**2)
-    close(math.sqrt(reference.squared_error(found.witness, B, kept)), right)
-    close(np.linalg.norm(found.witness), alpha)
+    close(bound.worst, right**2)
+    close(math.sqrt(reference.squared_error(bound.witness, B, kept)), right)
+    close(np.linalg.norm(bound.witness), alpha)
     for X in np.random.default_rng(0).normal(size=(200, 2, d)):
         X *= alpha / np.linalg.norm(X)
         below(math.sqrt(reference.squared_error(X, B, kept)), right)
@@ -251,7 +252,7 @@ def hybrid():
 def joint(pi):
     """The second display of S9: joint inclusions of one group, in fractions."""
     n = len(pi)
-    found = [[pi[i] if i == j else Fraction(0) for j in range(n)] for i in range(n)]
+    pairs = [[pi[i] if i == j else Fraction(0) for j in range(n)] for i in range(n)]
     for i, j in itertools.permutations(range(n), 2):
         rest = [k for k in range(n) if k not in (i, j)]
         for size in range(n - 1):
@@ -261,8 +262,8 @@ def joint(pi):
                     0, min(pi[i], start + pi[j] - 1)
                 )
                 ways = math.factorial(size) * math.factorial(n - 2 - size)
-                found[i][j] += Fraction(ways, math.factorial(n - 1)) * overlap
-    return found
+                pairs[i][j] += Fraction(ways, math.factorial(n - 1)) * overlap
+    return pairs
 
 
 @evaluates("S9")
@@ -332,6 +333,6 @@ def true_norms():
         first = rho * 2 / n * (gamma((n + 1) / 2) / gamma(n / 2)) ** 2
         first *= F21(0.5, 0.5, n / 2 + 1, rho**2)
         second = 1 - (1 - rho**2) * (n - 1) / n * F21(1, 1, n / 2 + 1, rho**2)
-        close([first, second], reference.correlation_moments(rho, n), 1e-7)
+        close([first, second], reference.correlation_moments(rho, n), QUADRATURE)
         split = moments.norm_corrected(Product([[1.0, 0.0]], [rho, math.sqrt(1 - rho**2)]), n)
-        close([split.bias2, split.variance], [(first - rho) ** 2, second - first**2], 1e-7)
+        close([split.bias2, split.variance], [(first - rho) ** 2, second - first**2], QUADRATURE)

@@ -11,6 +11,7 @@ import scipy.integrate
 
 from formulas import U, below, chances, close, d, evaluates, masks, p, s, second_moment, u
 from lth_sketch import Product, bounds, moments, probabilities, regression
+from lth_sketch.tolerances import CONDITIONED
 
 # Five samples of three features; weights at initialization, and labels.
 X = np.array([[1.0, 2, 0], [3, -1, 1], [0, 1, 1], [2, 2, -2], [1, 0, 5]])
@@ -55,9 +56,9 @@ def one_large_weight():
     left = plane.T @ (np.diag(w**2 / q) - np.outer(w, w)) @ plane
     close(left, [[nu * (nu + eta) - nu**2, -nu * eta], [-nu * eta, eta * (nu + eta) - eta**2]])
     close(left, nu * eta * np.array([[1, -1], [-1, 1]]))
-    found = bounds.minimax(w)
-    close(found.p, q)
-    close(found.worst, np.linalg.eigvalsh(left)[-1])
+    bound = bounds.minimax(w)
+    close(bound.p, q)
+    close(bound.worst, np.linalg.eigvalsh(left)[-1])
 
 
 @evaluates("D5")
@@ -86,8 +87,8 @@ def defensive_mixture():
     for alpha in (0.1, 0.5, 0.8):
         U0 = sum(norms * abs(w0))
         right = ((U0 / math.sqrt(1 - alpha) + size * delta / math.sqrt(alpha)) ** 2 - norm2) / s
-        found = bounds.end_of_training(product, delta, s, alpha=alpha, trained_norm2=norm2)
-        close(found, right)
+        bound = bounds.end_of_training(product, delta, s, alpha=alpha, trained_norm2=norm2)
+        close(bound, right)
         q = (1 - alpha) * norms * abs(w0) / U0 + alpha * norms**2 / size**2
         close(q, probabilities.defensive(product, alpha))
         below(error_of(w, q, s), right)
@@ -177,7 +178,7 @@ def price_of_the_labels():
             scipy.integrate.quad(lambda t, k=k: t ** (r - 1 + k) * np.exp(-(t**2) / 2), 0, 20)[0]  # noqa: B023
             for k in range(3)
         ]
-        close(masses[2] * masses[0] / masses[1] ** 2, c, 1e-9)
+        close(masses[2] * masses[0] / masses[1] ** 2, c, CONDITIONED)
     # One output and Gaussian labels of two samples, every node of a rule in two dimensions.
     left, start = np.array([[2.0, 1.0], [0.5, -1.0]]), np.array([1.0, -3.0])
     size, K = np.linalg.norm(left, axis=0), np.linalg.inv(left)

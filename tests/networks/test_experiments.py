@@ -200,9 +200,9 @@ def test_each_command_prints_its_help():
 def test_a_mask_with_two_of_every_four_inputs():
     run = next(run for run in plans.patterns(1) if run.control == "2:4")
     net = build("mlp", (1, 8, 8), 32, 0)
-    found = runs.images("digits", 128, 100)
+    images = runs.images("digits", 128, 100)
     for design in plans.PATTERNED:
-        masks = runs.masks(net, run._replace(design=design), found)
+        masks = runs.masks(net, run._replace(design=design), images)
         for mask in masks.values():
             assert (mask.reshape(-1, 4).sum(1) == 2).all()
 

@@ -210,8 +210,8 @@ def test_a_removed_network_is_written_as_onnx(trained):
     # The exporter that needs no more than onnx.
     torch.onnx.export(net, (X,), file, dynamo=False)
     model = onnx.load_from_string(file.getvalue())
-    found = reference.ReferenceEvaluator(model).run(None, {model.graph.input[0].name: X.numpy()})
-    torch.testing.assert_close(torch.as_tensor(found[0]), net(X), **NEAR)
+    outputs = reference.ReferenceEvaluator(model).run(None, {model.graph.input[0].name: X.numpy()})
+    torch.testing.assert_close(torch.as_tensor(outputs[0]), net(X), **NEAR)
 
 
 @pytest.mark.parametrize("kind", ["aot_eager", "wrapper"])

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lth_sketch import networks
+from lth_sketch.tolerances import CONDITIONED
 
 
 def network(seed=0):
@@ -39,8 +40,8 @@ def test_the_estimate_is_that_of_the_jacobian():
     # A probe has variance 2 (||K||^2 - its diagonal's) of the kernel K; 6.2 deviations: 1e-9.
     K = centred @ centred.T / 9
     deviation = np.sqrt(2 * ((K**2).sum() - (np.diag(K) ** 2).sum()) / probes)
-    found = networks.strength(net, X, masks=masks, probes=probes)
-    assert abs(found - exact) < 6.2 * deviation
+    estimate = networks.strength(net, X, masks=masks, probes=probes)
+    assert abs(estimate - exact) < 6.2 * deviation
     assert deviation < 0.1 * exact
     assert networks.strength(net, X, masks=masks) == networks.strength(net, X, masks=masks, rng=0)
 
@@ -66,7 +67,7 @@ def test_it_goes_with_the_squares_of_the_other_layers():
         net[0].weight.mul_(3)
         net[2].weight.mul_(3)
     # Both gradients are those of the other layer, which is three times as large.
-    assert networks.strength(net, X) == pytest.approx(9 * before, rel=1e-9)
+    assert networks.strength(net, X) == pytest.approx(9 * before, rel=CONDITIONED)
     net.load_state_dict(state)
     assert networks.strength(net, X) == before
 
