@@ -104,8 +104,8 @@ FAULTS = (
     _fault(
         "threshold not refilled",
         "inclusion/checked.py",
-        "while given.largest >= tau:",
-        "while False:",
+        "if sums.reached(level) == capped:",
+        "if True:",
         "sampling_replayed",
         "sampling",
     ),
@@ -174,11 +174,10 @@ FAULTS = (
     _fault(
         "rests summed in float32",
         "kernels/inclusion.py",
-        "rest += value if below else 0.0",
-        "rest = np.float64(np.float32(rest) + np.float32(value)) if below else rest",
-        "sampling_replayed",
-        "sampling",
-        "inclusion",
+        "multiple = (x + first) - first\n            a[k] += multiple",
+        "x = multiple = np.float64(np.float32(x))\n            a[k] += multiple",
+        "processors",
+        "kernels",
     ),
     _fault(
         "running sums in float32",

@@ -257,11 +257,6 @@ def test_a_law_of_huge_kurtosis_refutes_nothing_true_and_certifies_nothing_false
     assert not any(row.rests_on for row in report.verdicts)
 
 
-def by_estimate(case, risk):
-    return intervals.mean(case.squared_errors(), risk)
-
-
-@pytest.mark.large
 @pytest.mark.parametrize("accuracy", [0.05, 0.01])
 def test_a_condition_that_fails_is_not_judged(accuracy):
     """An estimated variance, and a law that the samples show to be too heavy for it."""
@@ -270,11 +265,14 @@ def test_a_condition_that_fails_is_not_judged(accuracy):
     def heavy(case, risk):
         return intervals.mean((rng.random(20_000) < 1e-3).astype(float), risk)
 
+    def light(case, risk):
+        return intervals.mean(rng.random(60_000), risk)
+
     rows = [
         Statement("M1", "", "identity", lambda case: 1e-3, heavy, ("initial",)),
-        Statement("M2", "", "identity", lambda case: 1.0, by_estimate, ("initial",)),
+        Statement("M2", "", "identity", lambda case: 1.0, light, ("initial",)),
     ]
-    report = verify.run(rows, data=DIGITS, trials=60_000, accuracy=accuracy)
+    report = verify.run(rows, data=DIGITS, trials=10, accuracy=accuracy)
     failed, kept = report.verdicts
     assert failed.verdict == verify.NOT_MET
     assert "must be at most 100 for this interval; that of the samples is" in failed.note
