@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
 
+from experiments import store
 from experiments.predictors import NAMES
 from experiments.runs import Run
-from experiments.summary import GROUP, mean
+from experiments.summary import GROUP, Mean, mean
 from lth_sketch.networks.advice import Tried, judge
 
 # What belongs to the scores, and is one for both designs.
@@ -24,16 +25,23 @@ Designs = dict[str, dict[str, dict[str, Any]]]
 
 def _paired(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Designs]:
     """Return the rows of both designs by seed, for each condition that has both."""
-    pairs: dict[tuple[str, ...], Designs] = {}
+    found: dict[tuple[str, ...], Designs] = {}
     for row in rows:
-        if row.get("concentration"):
-            key = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in CELL)
-            pairs.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
+        key = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in CELL)
+        found.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
     return {
         key: designs
-        for key, designs in pairs.items()
+        for key, designs in found.items()
         if designs.get("top", {}).keys() & designs.get("priority", {}).keys()
     }
+
+
+def _mean(designs: Designs, design: str, name: str) -> float:
+    """Return the mean of a number over the seeds that both designs have, where it is known."""
+    seeds = designs["top"].keys() & designs["priority"].keys()
+    values = [designs[design][seed].get(name) for seed in sorted(seeds)]
+    found = [float(value) for value in values if value not in (None, "")]
+    return float(np.mean(found)) if found else math.nan
 
 
 def cells(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
@@ -44,31 +52,74 @@ def cells(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
     """
     result = []
     for designs in _paired(rows).values():
-        top, drawn = designs["top"], designs["priority"]
-        seeds = sorted(top.keys() & drawn.keys())
-
-        def average(name: str, rows: dict[str, dict[str, Any]], seeds: list[str] = seeds) -> float:
-            return float(np.mean([float(rows[seed][name]) for seed in seeds]))
-
-        cell = {"gap": 100 * (average("accuracy", drawn) - average("accuracy", top))}
+        cell = {"gap": 100 * _difference(designs, "accuracy")}
         for name in NAMES:
-            cell[name] = average(name, drawn) - (0.0 if name in SHARED else average(name, top))
+            shared = name in SHARED
+            cell[name] = _mean(designs, "priority", name) if shared else _difference(designs, name)
         result.append(cell)
     return result
+
+
+def _difference(designs: Designs, name: str) -> float:
+    return _mean(designs, "priority", name) - _mean(designs, "top", name)
 
 
 def correlations(rows: list[dict[str, Any]]) -> dict[str, tuple[float, float, int]]:
     """Return Spearman's correlation of each predictor with the gap, its p-value, and the cells."""
     table = cells(rows)
-    correlations = {}
+    found = {}
     for name in NAMES:
         pairs = [(cell[name], cell["gap"]) for cell in table if math.isfinite(cell[name])]
         if len(pairs) < 3:
             continue
         x, y = zip(*pairs, strict=True)
         value = stats.spearmanr(x, y)
-        correlations[name] = (float(value.statistic), float(value.pvalue), len(pairs))
-    return correlations
+        found[name] = (float(value.statistic), float(value.pvalue), len(pairs))
+    return found
+
+
+class Cell(NamedTuple):
+    """One condition: the difference that its seeds show, and what the rule foresees."""
+
+    condition: tuple[str, ...]
+    gap: Mean
+    top: Tried
+    draw: Tried
+    verdict: str
+
+    @property
+    def kind(self) -> str:
+        """What the seeds show: "decided" beyond `CLEAR`, "even", or in between."""
+        if abs(self.gap.value) - self.gap.half > CLEAR:
+            return "decided"
+        return "even" if abs(self.gap.value) <= self.gap.half else "between"
+
+    @property
+    def right(self) -> bool:
+        """Whether the rule calls the winner of a decided cell, and none in an even one."""
+        if self.kind == "decided":
+            return self.verdict == ("draw" if self.gap.value > 0 else "top")
+        return self.verdict == "same"
+
+
+def called(rows: list[dict[str, Any]]) -> list[Cell]:
+    """Return the cells of which it is known what their masks leave, without controls."""
+    result = []
+    for key, designs in _paired(rows).items():
+        top, drawn = designs["top"], designs["priority"]
+        seeds = sorted(top.keys() & drawn.keys())
+        gap = mean([float(drawn[s]["accuracy"]) - float(top[s]["accuracy"]) for s in seeds])
+        tried = [
+            Tried(
+                10 ** _mean(designs, design, "log_strength"),
+                *(_mean(designs, design, name) for name in ("error", "effective")),
+            )
+            for design in ("top", "priority")
+        ]
+        if key[CELL.index("control")] == "none" and math.isfinite(tried[0].strength):
+            verdict = judge(*tried, store.run(top[seeds[0]]).steps)[0]
+            result.append(Cell(key, gap, *tried, verdict))
+    return result
 
 
 def agreement(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
@@ -76,32 +127,11 @@ def agreement(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
 
     "decided" are cells whose interval leaves out zero by more than `CLEAR` points, and "even" those
     whose interval holds zero: how many are called so, out of how many. The rule is given the means
-    over seeds of what the masks leave. Cells without paths or with a control are left out.
+    over seeds of what the masks leave.
     """
-    right = {"decided": [0, 0], "even": [0, 0]}
-    for key, designs in _paired(rows).items():
-        top, drawn = designs["top"], designs["priority"]
-        seeds = sorted(top.keys() & drawn.keys())
-        gap = mean([float(drawn[s]["accuracy"]) - float(top[s]["accuracy"]) for s in seeds])
-        tried = [
-            Tried(
-                *(float(np.mean([float(d[s][n]) for s in seeds])) for n in ("effective", "error"))
-            )
-            for d in (top, drawn)
-        ]
-        held = float(np.mean([float(top[s]["concentration"]) for s in seeds]))
-        if key[CELL.index("control")] != "none" or not math.isfinite(tried[0].effective):
-            continue
-        verdict = judge(tried[0], tried[1], held)[0]
-        if abs(gap.value) - gap.half > CLEAR:
-            kind, good = "decided", verdict == ("draw" if gap.value > 0 else "top")
-        elif abs(gap.value) <= gap.half:
-            kind, good = "even", verdict == "same"
-        else:
-            continue
-        right[kind][0] += good
-        right[kind][1] += 1
-    return {kind: (good, total) for kind, (good, total) in right.items()}
+    found = called(rows)
+    kinds = {kind: [c for c in found if c.kind == kind] for kind in ("decided", "even")}
+    return {kind: (sum(c.right for c in part), len(part)) for kind, part in kinds.items()}
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:

@@ -40,6 +40,11 @@ class Run(NamedTuple):
     init: str = "he"
     batch: int = 64
 
+    @property
+    def steps(self) -> int:
+        """Steps of training, over all epochs."""
+        return self.epochs * max(1, self.n_train // self.batch)
+
 
 class Images(NamedTuple):
     """Training and test images, standardised by the training mean and deviation of each channel."""
@@ -130,7 +135,7 @@ def scored(module: nn.Module, run: Run, data: Images) -> tuple[dict[str, Any], d
 def train(module: nn.Module, data: Images, run: Run) -> None:
     """Train by SGD with momentum and a cosine schedule; batches depend on the seed only."""
     rng = np.random.default_rng([run.seed, 2])
-    batches = max(1, run.n_train // run.batch)
+    batches = run.steps // run.epochs
     optimiser = torch.optim.SGD(module.parameters(), lr=run.rate, momentum=0.9, nesterov=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, run.epochs * batches)
     module.train()
