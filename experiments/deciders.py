@@ -116,7 +116,8 @@ def called(rows: list[dict[str, Any]]) -> list[Cell]:
             )
             for design in ("top", "priority")
         ]
-        if key[CELL.index("control")] == "none" and math.isfinite(tried[0].strength):
+        seen = all(math.isfinite(found.strength) for found in tried)
+        if seen and key[CELL.index("control")] == "none":
             verdict = judge(*tried, store.run(top[seeds[0]]).steps)[0]
             result.append(Cell(key, gap, *tried, verdict))
     return result

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from experiments import __main__ as command_line
-from experiments import budgets, deciders, kernels, plans, predictors, runs, store, summary
-from experiments.__main__ import RESULTS, main, options
+from experiments import budgets, deciders, kernels, known, plans, predictors, runs, store, summary
+from experiments.__main__ import KNOWN, RESULTS, main, options
 from experiments.architectures import ARCHITECTURES, INITS, SCALES, build
 from experiments.figures import collapse, layers, tangent_kernel
 from lth_sketch import networks
@@ -149,11 +149,12 @@ def test_no_run_starts_when_the_time_is_over(tmp_path):
 
 def test_workers_give_the_rows_of_one_process(tmp_path, monkeypatch, capsys):
     def pool(workers, *, mp_context, initializer, initargs):
-        # What a fresh process would be told; threads of this one are faster to come by.
+        # What fresh processes would be told. A thread of this one is faster to come by: one, for
+        # initial weights are drawn from PyTorch's state.
         assert mp_context.get_start_method() == "spawn"
         assert initializer is torch.set_num_threads
-        assert initargs == (1,)
-        return ThreadPoolExecutor(workers)
+        assert (workers, initargs) == (2, (1,))
+        return ThreadPoolExecutor(1)
 
     task = store._performed, (runs.perform, np.inf), one()
     assert pickle.loads(pickle.dumps(task)) == task
@@ -433,6 +434,49 @@ def test_rank_correlations_of_what_is_known():
     with np.errstate(invalid="ignore"), pytest.warns(Warning, match="constant"):
         correlations = deciders.correlations(rows)
     assert correlations["log_paths"][0] == pytest.approx(1.0)
+
+
+def test_masks_of_finished_runs_are_looked_at_again(tmp_path):
+    table, out = tmp_path / "runs.csv", tmp_path / "known" / "runs.csv"
+    tried = [one(design=design) for design in plans.DESIGNS]
+    rows = [runs.perform(run) for run in (*tried, one(control="shuffle"), one(seed=1))]
+    store.write(table, rows)
+    found = known.complete(table, out, 1, print)
+    assert [store.run(row) for row in found] == tried
+    for row, again in zip(rows, found, strict=False):
+        assert {name: again[name] for name in predictors.NAMES} == {
+            name: row[name] for name in predictors.NAMES
+        }
+    assert known.complete(table, out, 1, print) == store.read(out)
+    bare = [{**run._asdict(), "accuracy": 0.5} for run in (*tried, one(seed=1))]
+    joined = known.joined(bare, store.read(out))
+    assert float(joined[0]["error"]) == rows[0]["error"]
+    assert joined[2] == bare[2]
+
+
+def test_what_is_known_belongs_to_runs_that_are_stored():
+    for path in KNOWN.glob("*.csv"):
+        stored = {store.key(row) for row in store.table(RESULTS / path.name)}
+        found = [store.key(row) for row in store.read(path)]
+        assert len(set(found)) == len(found) > 0
+        assert stored >= set(found)
+
+
+def test_tangent_kernels_go_on_where_they_stopped(tmp_path, monkeypatch):
+    asked = []
+
+    def measure(width, seed):
+        asked.append((width, seed))
+        return {"width": width, "seed": seed, "exact": "0.1"}
+
+    monkeypatch.setattr(kernels, "measure", measure)
+    command = ["experiments", "kernels", "--seeds", "2", "--out", str(tmp_path / "widths.csv")]
+    for widths in (["8"], ["8", "16"]):
+        monkeypatch.setattr("sys.argv", [*command, "--widths", *widths])
+        main()
+    assert asked == [(8, 0), (8, 1), (16, 0), (16, 1)]
+    found = store.read(tmp_path / "widths.csv", {})
+    assert [set(row) for row in found] == [{"width", "seed", "exact"}] * 4
 
 
 def test_kernels_of_pruned_networks():
