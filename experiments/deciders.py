@@ -25,13 +25,13 @@ Designs = dict[str, dict[str, dict[str, Any]]]
 
 def _paired(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], Designs]:
     """Return the rows of both designs by seed, for each condition that has both."""
-    found: dict[tuple[str, ...], Designs] = {}
+    pairs: dict[tuple[str, ...], Designs] = {}
     for row in rows:
         key = tuple(str(row.get(name, Run._field_defaults.get(name))) for name in CELL)
-        found.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
+        pairs.setdefault(key, {}).setdefault(row["design"], {})[str(row["seed"])] = row
     return {
         key: designs
-        for key, designs in found.items()
+        for key, designs in pairs.items()
         if designs.get("top", {}).keys() & designs.get("priority", {}).keys()
     }
 
@@ -40,8 +40,8 @@ def _mean(designs: Designs, design: str, name: str) -> float:
     """Return the mean of a number over the seeds that both designs have, where it is known."""
     seeds = designs["top"].keys() & designs["priority"].keys()
     values = [designs[design][seed].get(name) for seed in sorted(seeds)]
-    found = [float(value) for value in values if value not in (None, "")]
-    return float(np.mean(found)) if found else math.nan
+    numbers = [float(value) for value in values if value not in (None, "")]
+    return float(np.mean(numbers)) if numbers else math.nan
 
 
 def cells(rows: list[dict[str, Any]]) -> list[dict[str, float]]:
@@ -67,15 +67,15 @@ def _difference(designs: Designs, name: str) -> float:
 def correlations(rows: list[dict[str, Any]]) -> dict[str, tuple[float, float, int]]:
     """Return Spearman's correlation of each predictor with the gap, its p-value, and the cells."""
     table = cells(rows)
-    found = {}
+    correlations = {}
     for name in NAMES:
         pairs = [(cell[name], cell["gap"]) for cell in table if math.isfinite(cell[name])]
         if len(pairs) < 3:
             continue
         x, y = zip(*pairs, strict=True)
         value = stats.spearmanr(x, y)
-        found[name] = (float(value.statistic), float(value.pvalue), len(pairs))
-    return found
+        correlations[name] = (float(value.statistic), float(value.pvalue), len(pairs))
+    return correlations
 
 
 class Cell(NamedTuple):
@@ -116,7 +116,7 @@ def called(rows: list[dict[str, Any]]) -> list[Cell]:
             )
             for design in ("top", "priority")
         ]
-        seen = all(math.isfinite(found.strength) for found in tried)
+        seen = all(math.isfinite(one.strength) for one in tried)
         if seen and key[CELL.index("control")] == "none":
             verdict = judge(*tried, store.run(top[seeds[0]]).steps)[0]
             result.append(Cell(key, gap, *tried, verdict))
@@ -130,8 +130,8 @@ def agreement(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
     whose interval holds zero: how many are called so, out of how many. The rule is given the means
     over seeds of what the masks leave.
     """
-    found = called(rows)
-    kinds = {kind: [c for c in found if c.kind == kind] for kind in ("decided", "even")}
+    judged = called(rows)
+    kinds = {kind: [c for c in judged if c.kind == kind] for kind in ("decided", "even")}
     return {kind: (sum(c.right for c in part), len(part)) for kind, part in kinds.items()}
 
 

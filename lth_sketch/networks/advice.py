@@ -123,8 +123,8 @@ def advise(
     Examples
     --------
     >>> net = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 2))
-    >>> found = advise(net, 0.5)
-    >>> list(found), found["magnitude"].verdict
+    >>> advices = advise(net, 0.5)
+    >>> list(advices), advices["magnitude"].verdict
     (['magnitude'], 'same')
     """
     share = validation.share("density", density)
@@ -132,14 +132,14 @@ def advise(
     generator = validation.generator(rng)
     net = plain(module)
     chosen: dict[str, Any] = {"include": include, "exclude": exclude}
-    found = {}
+    by_score = {}
     for name in _names(net, score, X, y):
         values = finding.scores(net, name, X, y, output=output, rng=generator, **chosen)
         told = advice.advise(values, share, score=name)
         if X is not None:
             told = _seen(net, values, told, X, output, planned, generator, chosen)
-        found[name] = told
-    return found
+        by_score[name] = told
+    return by_score
 
 
 def judge(top: Tried, draw: Tried, steps: float = STEPS) -> tuple[str, str]:
@@ -152,7 +152,7 @@ def judge(top: Tried, draw: Tried, steps: float = STEPS) -> tuple[str, str]:
     """
     told = f"(strength {top.strength:.2g} under top-k, {draw.strength:.2g} drawn)"
     spoilt = top.error > WORSE
-    mine, other = (min(max(found.strength * steps, DEAD), WHOLE) for found in (top, draw))
+    mine, other = (min(max(tried.strength * steps, DEAD), WHOLE) for tried in (top, draw))
     mine = min(mine, SPOILT) if spoilt else mine
     if mine >= TIMES * other:
         return "top", f"a draw leaves a network that learns less {told}"
@@ -176,14 +176,14 @@ def judge(top: Tried, draw: Tried, steps: float = STEPS) -> tuple[str, str]:
 def _names(net: nn.Module, score: str | Sequence[str] | None, X: Any, y: Any) -> list[str]:
     if score is not None:
         return [score] if isinstance(score, str) else list(score)
-    found = ["magnitude"]
+    names = ["magnitude"]
     if X is not None:
-        found.append("layer")
+        names.append("layer")
         if not _normalised(net):
-            found.append("synflow")
+            names.append("synflow")
     if X is not None and y is not None:
-        found.append("snip")
-    return found
+        names.append("snip")
+    return names
 
 
 def _normalised(net: nn.Module) -> bool:
@@ -202,7 +202,7 @@ def _seen(
     chosen: dict[str, Any],
 ) -> Advice:
     """Return advice with the errors of layers and the verdict on masks that are tried."""
-    places = {name: found[0] for name, found in choose(net, **chosen).pruned.items()}
+    places = {name: sites[0] for name, sites in choose(net, **chosen).pruned.items()}
     layers = products.layer_products(net, X, progress=False, **chosen)
     top = _mask(values, told.density, places, "top", rng)
     draws = [_mask(values, told.density, places, "priority", rng) for _ in range(TRIED)]

@@ -24,10 +24,10 @@ def test_a_stock_network_at_three_percent():
     net = nn.Sequential(
         nn.Linear(784, 300), nn.ReLU(), nn.Linear(300, 100), nn.ReLU(), nn.Linear(100, 10)
     )
-    found = networks.advise(net, 0.03)["magnitude"]
-    assert found.verdict == "draw"
-    assert found.danger == ["0.weight"]
-    assert "top-k empties 0.weight" in found.sentence
+    advised = networks.advise(net, 0.03)["magnitude"]
+    assert advised.verdict == "draw"
+    assert advised.danger == ["0.weight"]
+    assert "top-k empties 0.weight" in advised.sentence
     X = np.random.default_rng(0).standard_normal((8, 784))
     seen = networks.advise(net, 0.03, score="magnitude", X=X)["magnitude"]
     assert seen.verdict == "draw"
@@ -37,7 +37,7 @@ def test_a_stock_network_at_three_percent():
     assert "neither leaves a network that learns" in few.sentence
     # Samples that are all alike tell nothing of what can be learnt: the scores do.
     alike = networks.advise(net, 0.03, score="magnitude", X=np.ones((2, 784)))["magnitude"]
-    assert alike.sentence == found.sentence
+    assert alike.sentence == advised.sentence
     assert seen.layers[0].error["top"] == 1.0
     assert "coherence" in seen.table()
     assert all(np.isfinite(layer.coherence) for layer in seen.layers)
@@ -47,9 +47,9 @@ def test_scores_at_hand():
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(64, 20), nn.ReLU(), nn.Linear(20, 10))
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    found = networks.advise(net, 0.3, X=DIGITS.X, y=DIGITS.y)
-    assert list(found) == ["magnitude", "layer", "synflow", "snip"]
-    assert {one.verdict for one in found.values()} == {"same"}
+    advised = networks.advise(net, 0.3, X=DIGITS.X, y=DIGITS.y)
+    assert list(advised) == ["magnitude", "layer", "synflow", "snip"]
+    assert {one.verdict for one in advised.values()} == {"same"}
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     encoder = nn.TransformerEncoderLayer(8, 2, 8, batch_first=True)
     assert list(networks.advise(encoder, 0.5, X=torch.randn(4, 3, 8))) == ["magnitude", "layer"]
@@ -100,8 +100,8 @@ def test_stored_cells_without_data_are_called_right(name):
         if cell["score"] != name or cell["control"] != "none" or cell["rounds"] != "1":
             continue
         run, net = stored(condition)
-        found = networks.advise(net, run.density, score=name, X=X)[name]
-        assert found.verdict == ("draw" if gap.value > 0 else "top"), (cell, found.sentence)
+        advised = networks.advise(net, run.density, score=name, X=X)[name]
+        assert advised.verdict == ("draw" if gap.value > 0 else "top"), (cell, advised.sentence)
         seen += 1
     assert seen >= 2
 
@@ -115,10 +115,10 @@ def told(name):
 @pytest.mark.parametrize("name", CHOSEN)
 def test_the_rule_on_the_cells_that_it_was_chosen_on(name):
     """All cells that five seeds decide by more than five points are called right."""
-    found = [cell for cell in told(name) if cell.kind == "decided"]
-    assert found
-    assert {cell.gap.seeds for cell in found} == {5}
-    assert [cell for cell in found if not cell.right] == []
+    decided = [cell for cell in told(name) if cell.kind == "decided"]
+    assert decided
+    assert {cell.gap.seeds for cell in decided} == {5}
+    assert [cell for cell in decided if not cell.right] == []
 
 
 def test_how_often_the_rule_is_right():
