@@ -34,7 +34,10 @@ def read(path: Path, defaults: Mapping[str, Any] = Run._field_defaults) -> list[
         return []
     with path.open(newline="") as file:
         # Older tables lack what had one value then.
-        return [{**defaults, **row} for row in csv.DictReader(file)]
+        return [
+            {**row, **{n: v for n, v in defaults.items() if n not in row}}
+            for row in csv.DictReader(file)
+        ]
 
 
 def table(path: Path) -> list[dict[str, str]]:

@@ -117,8 +117,9 @@ def advise(
 
     They were chosen by eye on five tables of ``docs/results`` (three networks with He's initial
     weights, one on two data sets, and the digits with five kinds of initial weights), where all
-    decided cells are called right; how often they are on a table that they were not chosen on is
-    told there. The numbers by layer are no guesses.
+    52 decided cells are called right. On a table that they were not chosen on (Fashion-MNIST, one
+    hidden layer, two kinds of initial weights) it was 13 of 14, and 19 of 23 of those that five
+    seeds do not decide were called "same". The numbers by layer are no guesses.
 
     Examples
     --------

@@ -441,9 +441,9 @@ def test_masks_of_finished_runs_are_looked_at_again(tmp_path):
     tried = [one(design=design) for design in plans.DESIGNS]
     rows = [runs.perform(run) for run in (*tried, one(control="shuffle"), one(seed=1))]
     store.write(table, rows)
-    found = known.complete(table, out, 1, print)
-    assert [store.run(row) for row in found] == tried
-    for row, again in zip(rows, found, strict=False):
+    looked = known.complete(table, out, 1, print)
+    assert [store.run(row) for row in looked] == tried
+    for row, again in zip(rows, looked, strict=False):
         assert {name: again[name] for name in predictors.NAMES} == {
             name: row[name] for name in predictors.NAMES
         }
@@ -457,9 +457,9 @@ def test_masks_of_finished_runs_are_looked_at_again(tmp_path):
 def test_what_is_known_belongs_to_runs_that_are_stored():
     for path in KNOWN.glob("*.csv"):
         stored = {store.key(row) for row in store.table(RESULTS / path.name)}
-        found = [store.key(row) for row in store.read(path)]
-        assert len(set(found)) == len(found) > 0
-        assert stored >= set(found)
+        keys = [store.key(row) for row in store.read(path)]
+        assert len(set(keys)) == len(keys) > 0
+        assert stored >= set(keys)
 
 
 def test_tangent_kernels_go_on_where_they_stopped(tmp_path, monkeypatch):
@@ -475,8 +475,8 @@ def test_tangent_kernels_go_on_where_they_stopped(tmp_path, monkeypatch):
         monkeypatch.setattr("sys.argv", [*command, "--widths", *widths])
         main()
     assert asked == [(8, 0), (8, 1), (16, 0), (16, 1)]
-    found = store.read(tmp_path / "widths.csv", {})
-    assert [set(row) for row in found] == [{"width", "seed", "exact"}] * 4
+    rows = store.read(tmp_path / "widths.csv", {})
+    assert [set(row) for row in rows] == [{"width", "seed", "exact"}] * 4
 
 
 def test_kernels_of_pruned_networks():
