@@ -102,6 +102,11 @@ class Cell(NamedTuple):
         return self.verdict == "same"
 
 
+def _tried(designs: Designs, design: str) -> Tried:
+    strength = 10 ** _mean(designs, design, "log_strength")
+    return Tried(strength, _mean(designs, design, "error"), _mean(designs, design, "effective"))
+
+
 def called(rows: list[dict[str, Any]]) -> list[Cell]:
     """Return the cells of which it is known what their masks leave, without controls."""
     result = []
@@ -109,17 +114,11 @@ def called(rows: list[dict[str, Any]]) -> list[Cell]:
         top, drawn = designs["top"], designs["priority"]
         seeds = sorted(top.keys() & drawn.keys())
         gap = mean([float(drawn[s]["accuracy"]) - float(top[s]["accuracy"]) for s in seeds])
-        tried = [
-            Tried(
-                10 ** _mean(designs, design, "log_strength"),
-                *(_mean(designs, design, name) for name in ("error", "effective")),
-            )
-            for design in ("top", "priority")
-        ]
-        seen = all(math.isfinite(one.strength) for one in tried)
+        left, drawn_left = (_tried(designs, design) for design in ("top", "priority"))
+        seen = math.isfinite(left.strength) and math.isfinite(drawn_left.strength)
         if seen and key[CELL.index("control")] == "none":
-            verdict = judge(*tried, store.run(top[seeds[0]]).steps)[0]
-            result.append(Cell(key, gap, *tried, verdict))
+            verdict, _ = judge(left, drawn_left, store.run(top[seeds[0]]).steps)
+            result.append(Cell(key, gap, left, drawn_left, verdict))
     return result
 
 
