@@ -574,3 +574,26 @@ def test_full_factors_have_their_entries_drawn_without_a_list_of_places(dtype):
             other = sketches.multiply(form(A), form(B), s, method="elementwise", rng=2)
             np.testing.assert_array_equal(estimate, other)
     np.testing.assert_allclose(estimate, A.astype(float) @ B, rtol=LAYER, atol=LAYER)
+
+
+def test_the_work_of_each_method_by_hand():
+    """A of 3 x 5, B of 5 x 7, s = 2: both have 50 entries, the last product 42 multiplications."""
+    expected = {
+        "sampling": 50 + 42,
+        "gaussian": 50 * 2 + 42,
+        "rademacher": 50 * 2 + 42,
+        "norm_corrected": 50 * 2 + 42,
+        "countsketch": 50 + 42,
+        "sparse_signs": 50 * 2 + 42,
+        # Eight rows of Hadamard's matrix, three halvings.
+        "srht": 10 * 8 * 3 + 42,
+        "elementwise": 50 + 3 * 7 * 2 * 2 / 5,
+        "co_occurring": 5 / 2 * (10 * 4 * 4 + 20 * 8) + 42,
+        "truncated": 3 * 5 * 7 + 10 * 3 * 3 * 7,
+        "int8": 50 + 3 * 5 * 7,
+        "int8_stochastic": 50 + 3 * 5 * 7,
+    }
+    assert expected.keys() == methods.METHODS.keys()
+    for name, work in expected.items():
+        assert methods.work(name, 2, 3, 5, 7) == work, name
+        assert (methods.work(name, [2, 2], 3, 5, 7) == work).all(), name
