@@ -227,3 +227,11 @@ def test_bad_input():
         intervals.mean([1.0], 0.1, variance=-1.0)
     with pytest.raises(ValueError, match="kurtosis must lie in"):
         intervals.mean([1.0], 0.1, kurtosis=0.5)
+
+
+def test_the_measured_quantile_is_an_order_statistic():
+    found = intervals.quantile(
+        np.random.default_rng(0).permutation(1000.0 + np.arange(1000)), 0.1, 1e-3
+    )
+    assert found.measured == 1899.0
+    assert 1850.0 < found.low < found.measured < found.high < 1950.0

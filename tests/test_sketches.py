@@ -597,3 +597,10 @@ def test_the_work_of_each_method_by_hand():
     for name, work in expected.items():
         assert methods.work(name, 2, 3, 5, 7) == work, name
         assert (methods.work(name, [2, 2], 3, 5, 7) == work).all(), name
+
+
+@pytest.mark.parametrize("s", [3, 4, 30])
+def test_co_occurring_directions_that_cut_nothing_are_the_product(s):
+    A, B = factors(3, 8, 5)
+    AB = sketches.multiply(A, B, s, method="co_occurring")
+    np.testing.assert_allclose(AB, A @ B, rtol=EXACT, atol=EXACT)

@@ -338,3 +338,10 @@ def test_a_mean_knows_what_rounding_may_have_moved():
 def test_bad_input(change, text):
     with pytest.raises(ValueError, match=text):
         verify.run(**({"statements": [registered("S0")], "data": DIGITS, "trials": 5} | change))
+
+
+def test_cases_and_statements_are_shown_without_arrays_and_functions():
+    case = Case(DIGITS, "own", Product(np.eye(2), [1.0, 2.0]), np.full(2, 0.5), 2, 0.05, 10, 0)
+    assert "product=" not in repr(case)
+    assert "array" not in repr(case)
+    assert "function" not in repr(REGISTER[0])
