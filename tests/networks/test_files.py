@@ -27,13 +27,20 @@ def save(path, state):
 
 @pytest.mark.parametrize("weights", ["weights.pt", "weights.pth", "weights.safetensors"])
 @pytest.mark.parametrize("out", ["mask.npz", "mask.pt", "mask.safetensors"])
-def test_the_command_draws_the_mask_that_networks_draws(tmp_path, weights, out):
+def test_the_command_draws_the_mask_that_the_library_draws(tmp_path, weights, out):
     path = save(tmp_path / weights, NET.state_dict())
     options = ["--density", "0.1", "--design", "priority", "--rng", "0"]
     assert cli.main(["mask", str(path), *options, "--out", str(tmp_path / out)]) == 0
     arrays = checkpoints.read(tmp_path / out)
     expected = networks.find(NET, 0.1, design="priority", rng=0)
     assert set(arrays) == set(expected)
+    kept = sum(int(mask.sum()) for mask in expected.values())
+    assert sum(int(mask.sum()) for mask in arrays.values()) == kept
+    if path.suffix == ".safetensors":
+        # Drawn in pieces, in the order of names: the same law from another stream.
+        whole = tmp_path / "whole.safetensors"
+        checkpoints.prune(path, whole, density=0.1, design="priority", rng=0)
+        expected = checkpoints.read(whole)
     for name, mask in expected.items():
         assert arrays[name].dtype == np.bool_
         np.testing.assert_array_equal(arrays[name], mask)
