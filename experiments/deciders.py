@@ -12,11 +12,13 @@ from experiments import store
 from experiments.predictors import NAMES
 from experiments.runs import Run
 from experiments.summary import GROUP, Mean, mean
-from lth_sketch.networks.advice import Tried, judge
+from lth_sketch.networks.advice import DEAD, WHOLE, Tried, judge
 
 # What belongs to the scores, and is one for both designs.
 SHARED = ("coherence", "concentration")
 CELL = GROUP[:-1]
+# What makes a run of a cell, where any will do.
+ANY = {"design": "top", "seed": 0}
 # Beyond this the seeds decide: a share of the test images.
 CLEAR = 0.05
 # Rows by design and seed.
@@ -134,6 +136,22 @@ def agreement(rows: list[dict[str, Any]]) -> dict[str, tuple[int, int]]:
     return {kind: (sum(c.right for c in part), len(part)) for kind, part in kinds.items()}
 
 
+def of_the_rule(rows: list[dict[str, Any]]) -> tuple[float, int]:
+    """Return Spearman's correlation of the rule's own quantity with the gap, and the cells.
+
+    It is the logarithm of strength times steps, held within `DEAD` and `WHOLE`, draw minus top-k.
+    """
+    cells = called(rows)
+    steps = [store.run({**dict(zip(CELL, c.condition, strict=True)), **ANY}).steps for c in cells]
+    ratios = [
+        np.log(np.clip([c.draw.strength * n, c.top.strength * n], DEAD, WHOLE))
+        for c, n in zip(cells, steps, strict=True)
+    ]
+    gaps = [cell.gap.value for cell in cells]
+    value = stats.spearmanr([drawn - top for drawn, top in ratios], gaps)
+    return float(value.statistic), len(cells)
+
+
 def markdown(rows: list[dict[str, Any]]) -> str:
     """Return the correlations as a Markdown table, the strongest first."""
     lines = [
@@ -142,8 +160,10 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     ]
     order = sorted(correlations(rows).items(), key=lambda item: -abs(item[1][0]))
     lines += [f"| {name} | {value:+.2f} | {p:.1g} | {n} |" for name, (value, p, n) in order]
+    value, n = of_the_rule(rows)
     right = agreement(rows)
     lines += [
+        f"| strength times steps, held within {DEAD:g} and {WHOLE:g} | {value:+.2f} | | {n} |",
         "",
         *(f"The rule calls {n} of {m} {kind} cells so." for kind, (n, m) in right.items()),
     ]

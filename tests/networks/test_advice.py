@@ -134,6 +134,19 @@ def test_how_often_the_rule_is_right():
         assert re.search(rf"\|[^|]* {label}[^|]* \| {counts[0]} \| {counts[1]} \|", page), counts
 
 
+def test_strength_tells_more_than_anything_else():
+    rows = known.joined(
+        store.table(RESULTS / "who_digits.csv"), store.read(KNOWN / "who_digits.csv")
+    )
+    value, count = deciders.of_the_rule(rows)
+    assert (round(value, 2), count) == (0.74, 65)
+    others = deciders.correlations(rows)
+    assert value > max(abs(one[0]) for one in others.values()) + 0.2
+    page = deciders.markdown(rows)
+    assert "held within 6 and 1000 | +0.74 |" in page
+    assert "23 of 23 decided cells" in page
+
+
 def test_the_rule_is_a_comparison_of_strengths():
     def verdict(top, draw, error=1.0, paths=(1.0, 1.0), steps=100):
         tried = (advice.Tried(top, error, paths[0]), advice.Tried(draw, 1.0, paths[1]))
