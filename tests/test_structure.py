@@ -57,7 +57,8 @@ def table(head: str) -> list[list[str]]:
     for line in lines[start + 2 :]:
         if not line.startswith("|"):
             break
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        # A bar that is escaped belongs to its cell.
+        rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|"))])
     return rows
 
 
