@@ -62,7 +62,7 @@ SKETCHES: dict[str, tuple[Look, Callable[[Product, Integers], Floats]]] = {
     "countsketch": (Look("CountSketch", YELLOW, DOTTED, "v"), moments.countsketch),
     "srht": (Look("SRHT", RED, DASHED, "s"), moments.srht),
 }
-PATTERN, PATTERN_LOOK = (2, 4), Look("2 of 4", BLACK, "-", "P")
+PATTERN, PATTERN_LOOK = (2, 4), Look("2 of 4", BLACK, "", "P")
 KINDS = {"gaussian": "Gaussian $w_0$", "coherent": "coherent $|w_0|$"}
 
 

@@ -161,6 +161,8 @@ def draw(table: Table, axes: npt.NDArray[Any]) -> None:
                     exact = select(part, name=name, quantity="exact")
                     panels.line(panel, exact[against], exact["value"], look)
                 measured = select(part, name=name, quantity="measured")
+                if moment is None:
+                    panels.line(panel, measured[against], measured["value"], look)
                 panels.markers(panel, measured[against], measured["value"], look)
             _log_axis(panel, *RANGES[against])
             panels.log_axis(panel, max(low, high / 1e6), high)

@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from matplotlib.transforms import offset_copy
 
 STYLE = Path(__file__).with_name("house.mplstyle")
+# Share of a panel's height that a line of words takes.
+WORDS = 0.12
 # Inches: one column of a paper, the height of a panel in it, and that of the legends below.
 WIDTH, HEIGHT, LEGEND = 3.4, 2.15, 0.75
 
@@ -172,8 +174,15 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
 def vacuous(
     axes: Axes, text: str = "vacuous: the empty mask does as well", *, left: bool = False
 ) -> None:
-    """Shade what lies above the relative error 1 of the empty mask; call it after the limits."""
-    axes.axhspan(1.0, axes.get_ylim()[1], facecolor="0.92", edgecolor="none", zorder=0)
+    """Shade what lies above the relative error 1 of the empty mask; call it after the limits.
+
+    On a logarithmic axis that ends too near above 1 the words get room: the limit is raised.
+    """
+    low, high = axes.get_ylim()
+    if axes.get_yscale() == "log" and low < 1.0:
+        high = max(high, low ** (-WORDS / (1.0 - WORDS)))
+        axes.set_ylim(low, high)
+    axes.axhspan(1.0, high, facecolor="0.92", edgecolor="none", zorder=0)
     axes.axhline(1.0, color="0.4", linewidth=0.7, zorder=0.5)
     note(axes, text, left=left)
 
