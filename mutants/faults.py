@@ -461,7 +461,7 @@ FAULTS = (
     _fault(
         "a known variance that is not used",
         "statements/case.py",
-        "intervals.mean(errors, risk, variance=variance)",
+        "intervals.mean(errors, risk, variance=self.variance(p, **other))",
         "intervals.mean(errors, risk)",
         "verify",
     ),

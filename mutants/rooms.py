@@ -120,11 +120,9 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "sketches/_scattered.py": ("sketches",),
     },
     "evidence": {
-        "intervals.py": ("intervals",),
         "statements/statement.py": ("judgement",),
         "statements/case.py": ("verify",),
         "verdicts.py": ("verify", "report"),
-        "verify.py": ("verify",),
         "networks/gradients.py": ("networks/test_scores",),
         "networks/saliency.py": ("networks/test_scores",),
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
@@ -33,6 +33,27 @@ class Setting(NamedTuple):
 
     product: Product
     p: Floats
+
+
+class Other(TypedDict, total=False):
+    """What masks are simulated with, where it differs from the case's own.
+
+    Attributes
+    ----------
+    design : str
+        By default "multinomial".
+    s : int
+        Number of draws.
+    product : Product
+        Of the same features.
+    purpose : int
+        Seeds the masks; another product has one of its own, above 1.
+    """
+
+    design: str
+    s: int
+    product: Product
+    purpose: int
 
 
 @dataclass(frozen=True)
@@ -72,22 +93,12 @@ class Case:
         """Return a fresh Generator for one purpose, the same one each time."""
         return np.random.default_rng([self.seed, *purpose])
 
-    def squared_errors(
-        self,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-        purpose: int = 1,
-    ) -> Floats:
+    def squared_errors(self, p: Floats | None = None, **other: Unpack[Other]) -> Floats:
         """Simulate masks of the case's product, or another; kept, so that statements share them.
 
-        Another product has a `purpose` of its own, which seeds its masks.
+        `p` is the draw, by default the case's own; see `Other` for what else may differ.
         """
-        measured: Floats = self._simulated(
-            montecarlo.squared_errors, p, design, s, product, purpose
-        )
+        measured: Floats = self._simulated(montecarlo.squared_errors, p, other)
         return measured
 
     def trials_of(self, s: int) -> int:
@@ -95,45 +106,28 @@ class Case:
         # Sizes above the usual one cost more a trial, and quantiles need fewer of them.
         return self.trials if s <= self.s else min(self.trials, QUANTILE_TRIALS)
 
-    def mean(
-        self,
-        risk: float,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-        purpose: int = 1,
-    ) -> Interval:
+    def mean(self, risk: float, p: Floats | None = None, **other: Unpack[Other]) -> Interval:
         """Return an interval for the mean of `squared_errors`.
 
         Where the variance of the law is known it rests on no condition; otherwise it is
         `intervals.Estimated`. What rounding may have moved is in it.
         """
-        errors = self.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
-        variance = self.variance(p, design=design, s=s, product=product)
-        result = intervals.mean(errors, risk, variance=variance)
-        shift = self.rounding(p, design=design, s=s, product=product, purpose=purpose)
+        errors = self.squared_errors(p, **other)
+        result = intervals.mean(errors, risk, variance=self.variance(p, **other))
+        shift = self.rounding(p, **other)
         slack = shift * (2.0 * float(np.sqrt(errors.mean())) + shift)
         return result.widened(slack)
 
-    def variance(
-        self,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-    ) -> float | None:
+    def variance(self, p: Floats | None = None, **other: Unpack[Other]) -> float | None:
         """Return the variance of a squared error, or a limit on it by some rounding (W of B7, B9).
 
         None where the design has no exact moments, or d x d matrices do not fit into memory.
         """
-        product = self.product if product is None else product
+        product, design = other.get("product", self.product), other.get("design", "multinomial")
         with_replacement = design == "multinomial"
         if design not in squared_error.DESIGNS or not (with_replacement or fits(product.d)):
             return None
-        size = np.asarray(self.s if s is None else s)
+        size = np.asarray(other.get("s", self.s))
         law = squared_error.moments(product, self.p if p is None else p, size, 2, design)
         deviation = float(law.deviation) * (1.0 + ROUNDING)
         # A constant of the size of the mean may hide that much.
@@ -141,33 +135,18 @@ class Case:
         scale = product.total
         return deviation * scale * scale * deviation * scale * scale
 
-    def rounding(
-        self,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-        purpose: int = 1,
-    ) -> float:
+    def rounding(self, p: Floats | None = None, **other: Unpack[Other]) -> float:
         """Return how far rounding may have moved the roots of `squared_errors`; kept as these."""
-        return float(self._simulated(montecarlo.rounding, p, design, s, product, purpose))
+        return float(self._simulated(montecarlo.rounding, p, other))
 
-    def _simulated(
-        self,
-        measure: Callable[..., Any],
-        p: Floats | None,
-        design: str,
-        s: int | None,
-        product: Product | None,
-        purpose: int,
-    ) -> Any:
+    def _simulated(self, measure: Callable[..., Any], p: Floats | None, other: Other) -> Any:
         p = self.p if p is None else p
-        s = self.s if s is None else s
+        s, design = other.get("s", self.s), other.get("design", "multinomial")
+        purpose = other.get("purpose", 1)
         key = (measure, design, s, p.tobytes(), purpose)
         if key not in self._kept:
             self._kept[key] = measure(
-                self.product if product is None else product,
+                other.get("product", self.product),
                 p,
                 s,
                 trials=self.trials_of(s),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Unpack
 
 import numpy as np
 
-from lth_sketch.product import Product
-from lth_sketch.statements.case import Case
+from lth_sketch.statements.case import Case, Other
 from lth_sketch.statements.statement import Statement, judge
 from lth_sketch.validation import Floats
 
@@ -25,30 +25,14 @@ class _Imagined(Case):
     made: Case = field(repr=False, kw_only=True)
     drawn: list[int] = field(repr=False, kw_only=True)
 
-    def squared_errors(
-        self,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-        purpose: int = 1,
-    ) -> Floats:
-        errors = self.made.squared_errors(p, design=design, s=s, product=product, purpose=purpose)
-        size = self.trials_of(self.s if s is None else s)
+    def squared_errors(self, p: Floats | None = None, **other: Unpack[Other]) -> Floats:
+        errors = self.made.squared_errors(p, **other)
+        size = self.trials_of(other.get("s", self.s))
         self.drawn.append(size)
         return np.asarray(self.rng(100).choice(errors, size))
 
-    def rounding(
-        self,
-        p: Floats | None = None,
-        *,
-        design: str = "multinomial",
-        s: int | None = None,
-        product: Product | None = None,
-        purpose: int = 1,
-    ) -> float:
-        return self.made.rounding(p, design=design, s=s, product=product, purpose=purpose)
+    def rounding(self, p: Floats | None = None, **other: Unpack[Other]) -> float:
+        return self.made.rounding(p, **other)
 
 
 def trials_needed(
