@@ -16,7 +16,7 @@ from lth_sketch.validation import Array
 
 
 def prune(
-    model: str, out: Path, asked: Mapping[str, Any], rng: Any
+    model: Path, out: Path, asked: Mapping[str, Any], rng: Any
 ) -> tuple[dict[str, Kept], int, tuple[Path, ...]]:
     """Draw a mask as `checkpoints.prune` does, by `sampling.draw` itself."""
     files.check_suffix(out)

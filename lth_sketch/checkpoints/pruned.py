@@ -133,20 +133,20 @@ def prune(
         "score": score, "design": design, "scope": scope, "floor": floor,
         "skip": [skip] if isinstance(skip, str) else list(skip), "rescale": rescale, "apply": apply,
     }  # fmt: skip
-    folder = shards.is_sharded(model)
-    if not folder:
-        files.check_weights(model)  # type: ignore[arg-type]
-    if not folder and Path(model).suffix.lower() != ".safetensors":  # type: ignore[arg-type]
-        return Pruned(*in_memory.prune(model, target, asked, rng))  # type: ignore[arg-type]
+    single = shards.single_file(model)
+    if single is not None:
+        files.check_weights(single)
+        if single.suffix.lower() != ".safetensors":
+            return Pruned(*in_memory.prune(single, target, asked, rng))
     stored = shards.opened(model)
     tensors = plans.prunable(stored.tensors, skip)
     if pattern is not None:
         semi_structured.check_rows(*pattern, {t.name: t.shape for t in tensors})
-    _check_places(stored, target, folder)
+    _check_places(stored, target, single is None)
     wide = [tensor.name for tensor in tensors if tensor.dtype == "F64"]
     other = target.suffix.lower() != ".safetensors"
-    if not folder and (wide or other):
-        return Pruned(*in_memory.prune(model, target, asked, rng))  # type: ignore[arg-type]
+    if single is not None and (wide or other):
+        return Pruned(*in_memory.prune(single, target, asked, rng))
     if wide:
         raise TypeError(
             f"{wide[0]} holds float64 weights, which are drawn in memory, from a single file; "
@@ -157,7 +157,7 @@ def prune(
         groups = plans.grouped(names, sizes, density, scope, floor)
     else:
         groups = plans.patterned(names, sizes, *pattern)
-    outputs = Outputs(stored, tensors, target, folder=folder, apply=apply, rescale=rescale)
+    outputs = Outputs(stored, tensors, target, folder=single is None, apply=apply, rescale=rescale)
     return Run(stored, tensors, groups, outputs, asked, executor, threads).go(rng)
 
 
@@ -172,10 +172,11 @@ def in_pieces(model: Model, design: str) -> bool:
         Of a single file, draws with replacement and those that `prune` does not know are made in
         memory: their masks do not hang on the format of `out`.
     """
-    if shards.is_sharded(model):
+    single = shards.single_file(model)
+    if single is None:
         return True
-    suffix = Path(model).suffix.lower()  # type: ignore[arg-type]
-    return design in plans.DESIGNS and design != "multinomial" and suffix == ".safetensors"
+    streamed = design in plans.DESIGNS and design != "multinomial"
+    return streamed and single.suffix.lower() == ".safetensors"
 
 
 def _check_places(stored: Shards, target: Path, folder: bool) -> None:

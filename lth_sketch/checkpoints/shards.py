@@ -53,12 +53,12 @@ class Shards(NamedTuple):
     metadata: tuple[dict[str, str], ...]
 
 
-def is_sharded(model: Model) -> bool:
-    """Whether a checkpoint is a folder, a list of files or an index, not a single file."""
-    if isinstance(model, list | tuple):
-        return True
-    path = Path(model)  # type: ignore[arg-type]
-    return path.is_dir() or path.name.endswith(".json")
+def single_file(model: Model) -> Path | None:
+    """Return the path of a checkpoint in one file; None for a folder, a list of files, an index."""
+    if not isinstance(model, str | os.PathLike):
+        return None
+    path = Path(model)
+    return None if path.is_dir() or path.name.endswith(".json") else path
 
 
 def opened(model: Model) -> Shards:
@@ -103,7 +103,7 @@ def opened(model: Model) -> Shards:
 
 
 def _files(model: Model) -> tuple[tuple[Path, ...], dict[str, Path] | None, str | None]:
-    if isinstance(model, list | tuple):
+    if not isinstance(model, str | os.PathLike):
         files = [Path(file) for file in model]
         if not files:
             raise ValueError("model must name at least one file; got an empty list")
@@ -112,7 +112,7 @@ def _files(model: Model) -> tuple[tuple[Path, ...], dict[str, Path] | None, str 
         if twice:
             raise ValueError(f"model names two files {twice[0]}; their masks would be one file")
         return tuple(files), None, None
-    path = Path(model)  # type: ignore[arg-type]
+    path = Path(model)
     if path.is_dir():
         indices = sorted(path.glob(f"*{INDEX}"))
         if len(indices) > 1:
