@@ -126,14 +126,14 @@ class _Sums:
         blocks = self.blocks
         if len(blocks) == 1:
             return [look(blocks[0])]
-        answers: list[T] = [None] * len(blocks)  # type: ignore[list-item]
 
-        def part(places: range) -> None:
-            for b in places:
-                answers[b] = look(blocks[b])
+        def part(places: range) -> dict[int, T]:
+            return {b: look(blocks[b]) for b in places}
 
-        blockwise.share(part, len(blocks), self.threads)
-        return answers
+        answers: dict[int, T] = {}
+        for some in blockwise.share(part, len(blocks), self.threads):
+            answers |= some
+        return [answers[b] for b in range(len(blocks))]
 
     def capped(self, level: float) -> tuple[float, int]:
         """Return the sum of the weights below a level, and how many are not below."""

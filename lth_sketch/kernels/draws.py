@@ -107,6 +107,18 @@ def merge(sums: Floats, targets: Floats, groups: Unsigned, g: np.uint64) -> np.u
 
 
 @compiled
+def last_drawn(p: Array, mass: float) -> int:
+    """Return the last entry that moves the running sum, where a uniform beyond all of it goes.
+
+    What lies beyond is rounding: an entry below that would get an absurd weight.
+    """
+    end = len(p) - 1
+    while p[end] <= mass * 2.0**-53:
+        end -= 1
+    return end
+
+
+@compiled
 def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scratch: Merge) -> int:
     """Merge sorted uniforms with the running sum of p; return the number of distinct positions.
 
@@ -126,11 +138,7 @@ def multinomial(p: Array, mass: float, draws: int, rng: np.random.Generator, scr
     targets, groups, sums, positions, counts = scratch
     sums = sums[: -(-len(p) // GROUP)]
     running(p, sums)
-    # A uniform beyond the last running sum is rounding. It goes to the last entry that moves the
-    # sum at all: one whose own probability is below rounding would get an absurd weight.
-    end = len(p) - 1
-    while p[end] <= mass * 2.0**-53:
-        end -= 1
+    end = last_drawn(p, mass)
     final = np.uint64(end)
     distinct = NONE
     last = -1
@@ -189,6 +197,11 @@ def few(
         The spacing beyond the last.
     indices, weights : (s,)
         Written from the start: the distinct entries, ascending, and ``count mass / (s p)``.
+
+    Returns
+    -------
+    int
+        Number of distinct entries.
     """
     s = len(draws)
     total = 0.0
@@ -196,10 +209,7 @@ def few(
         total += draws[k]
         draws[k] = total
     scale = 1.0 / (total + rest)
-    # As in `multinomial`, an entry that does not move the sum is never drawn.
-    end = len(p) - 1
-    while p[end] <= mass * 2.0**-53:
-        end -= 1
+    end = last_drawn(p, mass)
     share = mass / s
     i = 0
     reached = np.float64(p[0])

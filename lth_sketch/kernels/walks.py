@@ -7,8 +7,8 @@ import numpy as np
 from lth_sketch.kernels._jit import compiled, reduction
 from lth_sketch.validation import Array, Integers
 
-# Fractions of a unit are integers up to 2^FRACTION: their sums are exact,
-# in any order, and a unit is completed where a sum flips the bit above them.
+# Fractions of a unit are integers up to 2^FRACTION: their sums are exact, in any order, and a unit
+# is completed where a sum flips the bit above them.
 FRACTION = 62
 UNIT = 1 << FRACTION
 HALF = FRACTION // 2
@@ -78,9 +78,19 @@ def systematic(
 
 @compiled
 def completed(p: Array, tau: float, start: int, indices: Integers, weights: Array) -> bool:
-    """Walk as `systematic` does from its start, if that completes as many units as are asked for.
+    """Walk as `systematic` does from its start; return whether that completes what is asked for.
 
-    Rounding leaves out about 1 start in 10^9; then nothing is written.
+    Parameters
+    ----------
+    p : (d,)
+        Weights, at most 2^17 of them.
+    tau : float
+        As in `systematic`.
+    start : int
+        The phase before the first weight, in [0, UNIT).
+    indices, weights : (n,)
+        Output. Rounding makes about 1 start in 10^9 complete another number of units than n: then
+        nothing is written.
     """
     low, high = steps(p, tau)
     low += start & LOW
