@@ -178,9 +178,12 @@ def coordinator(folder: Path) -> Row:
     taken = time.perf_counter() - start
     note = "same bytes" if wanted == pruned else "OTHER BYTES"
     return Row(
-        "weights", "killed and called again", "one run", taken / alone,
+        "weights",
+        "killed and called again",
+        "one run",
+        taken / alone,
         f"{note}, {done} of {SHARDS} files were whole",
-    )  # fmt: skip
+    )
 
 
 def bits(folder: Path) -> list[Row]:

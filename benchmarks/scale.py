@@ -165,11 +165,15 @@ def _rows(folder: Path) -> list[Row]:
             _row(task, "norms", "dask sum", norms.cpu / sums.cpu, 1.5, note),
             _row(task, "rows", "dask sum", triangle.cpu / sums.cpu, limit, f"peak +{peak:.0f} MB"),
             _row(
-                task, "rows", "dask sum, rows in memory", again / warm, limit,
+                task,
+                "rows",
+                "dask sum, rows in memory",
+                again / warm,
+                limit,
                 f"flops of QR at the speed of a product: {bound:.1f}",
             ),
             _row(task, "rows", "factor in memory", again / plain, 1.2, f"{plain:.2f} s"),
-        ]  # fmt: skip
+        ]
         path.unlink()
     return rows
 
@@ -230,10 +234,14 @@ def _weights(folder: Path) -> list[Row]:
         rows += [
             _row(task, design, "seconds of one cold read", taken / cold.wall, limit, note),
             _row(
-                task, design, "CPU of one cold read", taken / cold.cpu, limit,
+                task,
+                design,
+                "CPU of one cold read",
+                taken / cold.cpu,
+                limit,
                 f"{cold.cpu:.2f} of {cold.wall:.2f} s, {source}",
             ),
-        ]  # fmt: skip
+        ]
         print("\n".join(table(rows[-2:]).splitlines()[-2:]), file=sys.stderr, flush=True)
     return rows
 

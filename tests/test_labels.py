@@ -12,22 +12,12 @@ X = np.array([[1.0, 2, 0, 1], [0, 1, 3, 1], [2, 0, 1, -1], [1, 1, 1, 4], [0.5, 2
 w = np.array([1.0, -2, 0.5, 3])
 
 
-class Series:
-    """What the library asks of a series of pandas."""
+class Labelled:
+    """What a series and a frame have in common."""
 
     def __init__(self, values, index=None):
         self.values = np.asarray(values, dtype=float)
         self.index = list(range(len(self.values))) if index is None else list(index)
-        self.iloc = self.values
-
-    def to_numpy(self):
-        return self.values
-
-    def __array__(self, dtype=None, copy=None):
-        return np.array(self.values, dtype=dtype)
-
-    def __len__(self):
-        return len(self.values)
 
     @property
     def shape(self):
@@ -37,8 +27,25 @@ class Series:
     def ndim(self):
         return self.values.ndim
 
+    def to_numpy(self):
+        return self.values
 
-class Frame:
+
+class Series(Labelled):
+    """What the library asks of a series of pandas."""
+
+    def __init__(self, values, index=None):
+        super().__init__(values, index)
+        self.iloc = self.values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+
+class Frame(Labelled):
     """What the library asks of a frame of pandas: columns by place, with their own type."""
 
     class Places:
@@ -49,20 +56,9 @@ class Frame:
             return Series(self.frame.values[place], self.frame.index)
 
     def __init__(self, values, columns, index=None):
-        self.values, self.columns = np.asarray(values, dtype=float), list(columns)
-        self.index = list(range(len(self.values))) if index is None else list(index)
+        super().__init__(values, index)
+        self.columns = list(columns)
         self.iloc = self.Places(self)
-
-    @property
-    def shape(self):
-        return self.values.shape
-
-    @property
-    def ndim(self):
-        return self.values.ndim
-
-    def to_numpy(self):
-        return self.values
 
 
 def kinds():

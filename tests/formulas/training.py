@@ -175,8 +175,8 @@ def price_of_the_labels():
         close(bounds.label_price(r), c)
         # E ||g||^2 over the squared mean of ||g||, by the density of a chi variable.
         masses = [
-            scipy.integrate.quad(lambda t, k=k: t ** (r - 1 + k) * np.exp(-(t**2) / 2), 0, 20)[0]  # noqa: B023
-            for k in range(3)
+            scipy.integrate.quad(lambda t, k: t**k * np.exp(-(t**2) / 2), 0, 20, args=(k,))[0]
+            for k in range(r - 1, r + 2)
         ]
         close(masses[2] * masses[0] / masses[1] ** 2, c, CONDITIONED)
     # One output and Gaussian labels of two samples, every node of a rule in two dimensions.

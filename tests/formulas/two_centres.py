@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from functools import cache
 
 import numpy as np
 import scipy.optimize
@@ -28,7 +27,7 @@ from formulas import (
     s,
 )
 from lth_sketch import Product, bounds
-from lth_sketch.tolerances import CONDITIONED
+from lth_sketch.tolerances import CONDITIONED, EXACT
 
 PRODUCT = Product(A, B)
 
@@ -50,10 +49,15 @@ class Weighted:
         self.e = lengths - self.T
         self.cov = (self.y.T * p) @ self.y
         self.sigma2 = np.linalg.eigvalsh(self.cov)[-1]
+        self.known = {}
 
-    @cache  # noqa: B019
     def fourth(self, share):
         """Lambda, N and K for a share alpha."""
+        if share not in self.known:
+            self.known[share] = self._fourth(share)
+        return self.known[share]
+
+    def _fourth(self, share):
         W = np.eye(len(self.cov)) - share * self.cov / self.sigma2
         values, vectors = np.linalg.eigh(W)
         t = self.y @ vectors @ np.diag(values**-0.5) @ vectors.T
@@ -157,6 +161,11 @@ def gap(one, h, t):
     return math.sqrt((t + a) ** 2 + h) - math.sqrt(a**2 + h + s * one.T)
 
 
+def beyond(t, one, h, left):
+    """How far the difference of roots is above what stands on the left."""
+    return gap(one, h, t) - left
+
+
 @evaluates("B10")
 def two_centres():
     r"""L'+\sum_{k=0}^{s-1}\ln(1+P_k(\eta))\le\eta\Bigl(\sqrt{(t+a)^2+h}-\sqrt{a^2+h+sT_b}\Bigr),"""
@@ -165,7 +174,7 @@ def two_centres():
         eta, h = rate / one.m, reserve * T
         left = (L + math.log(2) * (one.b > 1)) / eta
         left += sum(math.log1p(one.growth(eta, h + (s - k) * one.T)) for k in range(s)) / eta
-        t = scipy.optimize.brentq(lambda t: gap(one, h, t) - left, 0, 1e6, xtol=1e-12)  # noqa: B023
+        t = scipy.optimize.brentq(beyond, 0, 1e6, args=(one, h, left), xtol=EXACT)
         assert exceeded(t / s) <= delta
         least = min(least, t / s)
     # The library tries more weights and rates, and stands beside B6, B6' and M.
