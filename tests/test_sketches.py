@@ -21,7 +21,7 @@ from lth_sketch.kernels import transforms
 from lth_sketch.parallel import blockwise
 from lth_sketch.sketches import _operands, multiplication
 from lth_sketch.testing import products
-from lth_sketch.tolerances import EXACT, LAYER, PUBLISHED, QUADRATURE, SINGLE
+from lth_sketch.tolerances import CONDITIONED, EXACT, LAYER, PUBLISHED, QUADRATURE, SINGLE
 
 KNOWN = json.loads((Path(__file__).parent / "known_answers.json").read_text())
 # Each statistical test below errs with probability 1e-9 at most.
@@ -451,6 +451,19 @@ def test_roundings_by_every_outcome(levels):
     assert moments.int8(product, levels) == pytest.approx(error, rel=EXACT, abs=EXACT)
     with pytest.raises(ValueError, match="at most 127"):
         moments.int8(product, 128)
+
+
+@pytest.mark.parametrize("largest", [254, 255, 200, 85])
+def test_eight_bits_of_pixels_are_rounded_as_the_moment_says(largest):
+    """Half of all pixels lie half-way between two levels where the brightest is 254."""
+    pixels = np.random.default_rng(6).integers(0, largest, (20, 50))
+    pixels[:, 0] = largest
+    A = pixels / 255.0
+    for left, right in ((A, A.T), (3.0 * A, A.T), (A, A[0]), (np.float32(A), A.T)):
+        product = Product(left, right)
+        gap = sketches.multiply(left, right, 127, method="int8") - left.astype(np.float64) @ right
+        error = float(np.square(gap).sum())
+        assert moments.int8(product) == pytest.approx(error, rel=CONDITIONED)
 
 
 @pytest.mark.parametrize("s", [1, 2, 5, 40, 120, 400])

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy
 
 from lth_sketch import methods, probabilities, validation
+from lth_sketch.conversion import dense
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats
 
@@ -92,18 +93,24 @@ def int8(product: Product, s: int = methods.LEVELS, *, stochastic: bool = False)
     s = validation.count("s", s)
     if s > methods.LEVELS:
         raise ValueError(f"s must be at most {methods.LEVELS}, the levels of eight bits; got {s}")
-    left, right = (np.asarray(M.toarray()) for M in _operands(product))
-    scales = [np.abs(M).max(axis=1, keepdims=True) / s for M in (left, right)]
+    B = product.B if product.B.ndim == 2 else product.B[:, None]
+    operands = [dense(product.A), dense(B.T)]
+    scales = [np.abs(M).max(axis=1, keepdims=True) / s for M in operands]
+    # Whoever is half-way between two levels goes where the quotient of the very entries goes.
     levels = [
         np.divide(M, scale, out=np.zeros_like(M), where=scale > 0)
-        for M, scale in zip((left, right), scales, strict=True)
+        for M, scale in zip(operands, scales, strict=True)
     ]
+    # A in units of U, as below.
+    operands[0] = operands[0] / product.total
+    scales[0] = scales[0] / product.total
     if stochastic:
         spread = []
         for level, scale in zip(levels, scales, strict=True):
             part = level - np.floor(level)
             spread.append((part * (1.0 - part) * scale**2).sum(axis=0))
         return _square(product, *spread)
+    left, right = operands
     rounded = [np.rint(level) * scale for level, scale in zip(levels, scales, strict=True)]
     gap = rounded[0] @ (rounded[1] - right).T + (rounded[0] - left) @ right.T
     return float(np.einsum("jk,jk->", gap, gap)) * product.total**2

@@ -9,7 +9,7 @@ import scipy
 
 from lth_sketch import sampling
 from lth_sketch.conversion import dense
-from lth_sketch.sketches._operands import Operands, inverse
+from lth_sketch.sketches._operands import Operands
 from lth_sketch.validation import Floats
 
 
@@ -53,4 +53,6 @@ def _levels(M: Any, s: int) -> tuple[Floats, Floats]:
     """Return M in units of the scale of each row, within +-s, and the scales as a column."""
     rows = dense(M)
     scale = np.abs(rows).max(axis=1, keepdims=True) / s
-    return rows * inverse(scale), scale
+    # Pixels lie half-way between two levels by the thousand, and a product with the inverse of the
+    # scale would round them elsewhere than the quotient does, of which `moments.int8` is made.
+    return np.divide(rows, scale, out=np.zeros_like(rows), where=scale > 0), scale
