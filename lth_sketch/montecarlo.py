@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from lth_sketch import designs, validation
+from lth_sketch import designs, probabilities, validation
 from lth_sketch.parallel import blockwise
 from lth_sketch.parallel.executors import check, spread
 from lth_sketch.probes import Probe, probe
@@ -31,6 +31,8 @@ BLOCK = 64
 # Seconds that a task takes on an executor: handing it out costs a hundredth of that.
 TASK = 1.0
 
+# Designs whose masks keep s entries, each weighing one over its inclusion probability.
+_WEIGHED = ("systematic", "pivotal", "conditional")
 # Share of the total norm below which a term takes no part in a sum of weights.
 FAINT = 1e-100
 
@@ -50,8 +52,9 @@ def squared_errors(
 
     One trial makes one stream of draws and reads the error off at each s in passing: errors of one
     trial at two sizes are dependent, those of two trials are not. For "poisson" and "priority" the
-    masks of a trial are nested, one uniform for each weight; only "systematic" starts anew at each
-    s. By S0 a trial costs a vector product of d terms, however many rows A has.
+    masks of a trial are nested, one uniform for each weight; "systematic", "hybrid", "pivotal" and
+    "conditional" start anew at each s. By S0 a trial costs a vector product of d terms, however
+    many rows A has.
 
     Parameters
     ----------
@@ -270,9 +273,9 @@ def rounding(
     Parameters
     ----------
     product, p, s, trials, design, rng, n_jobs
-        As in `squared_errors`. For "multinomial" and "top" the limit is that of every mask. For
-        the other designs it is that of the masks drawn, which are drawn again: pass a Generator in
-        the same state, or the same seed.
+        As in `squared_errors`. For "poisson", "priority" and "hybrid" the limit is that of the
+        masks drawn, which are drawn again: pass a Generator in the same state, or the same seed.
+        For the other designs it is that of every mask.
 
     Returns
     -------
@@ -292,6 +295,10 @@ def rounding(
         reach = 1.0 + np.divide(u, chances, out=np.zeros_like(u), where=u > 0).max()
     elif design == "top":
         reach = 1.0
+    elif design in _WEIGHED:
+        chances = validation.covering(p, product.term_norms)
+        heaviest = [_heaviest(u, chances, size, design) for size in draws.ravel().tolist()]
+        reach = 1.0 + np.reshape(heaviest, draws.shape)
     else:
         alone = Product((u * (u > FAINT))[None, :], np.ones(product.d))
         sums = squared_errors(alone, p, s, trials=trials, design=design, rng=rng, n_jobs=n_jobs)
@@ -300,6 +307,13 @@ def rounding(
     # Sums of at most so many terms, and what the coordinates are off.
     error = product.unit_error + 2.0 * EPS * (product.d + draws)
     return np.asarray(error * reach * product.total)[()]
+
+
+def _heaviest(u: Floats, p: Floats, s: int, design: str) -> float:
+    """Return the most that ``sum u_i m_i`` can be where s entries are kept, each over its pi."""
+    pi = probabilities.inclusion(p, s, design=design)
+    shares = np.divide(u, pi, out=np.zeros_like(u), where=pi > 0)
+    return float(np.sort(shares)[-s:].sum())
 
 
 def _rank(delta: float, risk: float | None, trials: int) -> int:

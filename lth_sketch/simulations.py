@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from lth_sketch.validation import Floats, Integers
 
 # Writes the squared errors (sizes, trials) of one block, in units of the product's total.
 Simulate = Callable[[np.random.Generator, Floats], None]
+# From terms, lengths, centre, Poisson's inclusion probabilities, weights and a size to a `Simulate`
+# of that size alone, (trials,).
+Marked = Callable[[Floats, Integers, Floats, Floats, Floats, int], Simulate]
 
 
 def _replacement(product: Product, p: Floats, sizes: Integers) -> Simulate:
@@ -25,17 +29,23 @@ def _replaced(C: Floats, p: Floats, sizes: Integers) -> Simulate:
     lengths = _lengths(C)
     terms = np.divide(C, p[:, None], out=np.zeros_like(C), where=p[:, None] > 0)
     centre = C.sum(axis=0)
+    cumulative, table = _guided(p)
+
+    def simulate(rng: np.random.Generator, out: Floats) -> None:
+        errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
+
+    return simulate
+
+
+def _guided(p: Floats) -> tuple[Floats, Integers]:
+    """Return the running sums of p and their guide: what single draws are looked up in."""
     # In extended precision where there is one: the last entry takes what rounding leaves.
     cumulative = np.cumsum(p, dtype=np.longdouble).astype(np.float64)
     # Whatever rounding leaves above the last sum belongs to the last entry that can be drawn.
     cumulative[np.flatnonzero(p)[-1] :] = np.inf
     table = np.empty(len(p), np.int64)
     errors.guide(cumulative, table)
-
-    def simulate(rng: np.random.Generator, out: Floats) -> None:
-        errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
-
-    return simulate
+    return cumulative, table
 
 
 def _hybrid(product: Product, p: Floats, sizes: Integers) -> Simulate:
@@ -57,30 +67,48 @@ def _hybrid(product: Product, p: Floats, sizes: Integers) -> Simulate:
 
 
 def _pivotal(product: Product, p: Floats, sizes: Integers) -> Simulate:
-    return _marked(product, p, sizes, "pivotal", fixed.pivotal_errors)
+    return _marked(product, p, sizes, "pivotal", partial(partial, fixed.pivotal_errors))
 
 
 def _conditional(product: Product, p: Floats, sizes: Integers) -> Simulate:
-    return _marked(product, p, sizes, "conditional", fixed.conditional_errors)
+    return _marked(product, p, sizes, "conditional", of_size)
+
+
+def of_size(
+    C: Floats, lengths: Integers, centre: Floats, pi: Floats, weights: Floats, s: int
+) -> Simulate:
+    """Simulate conditional Poisson samples: Poisson's, or draws by their odds, till one will do.
+
+    A Poisson sample of size s has the law of s draws with replacement, with the odds of `pi` for
+    probabilities, that are all different (Hajek 1964): few numbers where few are drawn.
+    """
+    sure = pi >= 1.0
+    drawn = s - int(np.count_nonzero(sure))
+    odds = np.divide(pi, 1.0 - pi, out=np.zeros_like(pi), where=~sure)
+    p = odds / (odds.sum() or 1.0)
+    # Draws are all different about so many times in one, a Poisson sample has the size in a few.
+    if drawn == 0 or drawn * np.exp(drawn**2 * float(p @ p) / 2.0) > len(pi):
+        return partial(fixed.conditional_errors, C, lengths, centre, pi, weights, s)
+    rest = centre - weights[sure] @ C[sure]
+    return partial(fixed.distinct_errors, C, lengths, rest, *_guided(p), weights, drawn)
 
 
 def _marked(
-    product: Product,
-    p: Floats,
-    sizes: Integers,
-    design: str,
-    errors_of: Callable[..., None],
+    product: Product, p: Floats, sizes: Integers, design: str, errors_of: Marked
 ) -> Simulate:
-    """Simulate samples that a pass over Poisson's inclusion probabilities marks, size by size."""
+    """Simulate samples that Poisson's inclusion probabilities give, size by size."""
     C, lengths = _factor(product)
     centre = C.sum(axis=0)
-    poisson = [probabilities.inclusion(p, int(s), design="poisson") for s in sizes]
-    own = [probabilities.inclusion(p, int(s), design=design) for s in sizes]
-    weights = [np.divide(1.0, pi, out=np.zeros_like(pi), where=pi > 0) for pi in own]
+    parts = []
+    for s in sizes.tolist():
+        pi = probabilities.inclusion(p, s, design="poisson")
+        own = probabilities.inclusion(p, s, design=design)
+        weights = np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
+        parts.append(errors_of(C, lengths, centre, pi, weights, s))
 
     def simulate(rng: np.random.Generator, out: Floats) -> None:
-        for k, (pi, weight) in enumerate(zip(poisson, weights, strict=True)):
-            errors_of(C, lengths, centre, pi, weight, int(sizes[k]), rng, out[k])
+        for part, errorsof_size in zip(parts, out, strict=True):
+            part(rng, errorsof_size)
 
     return simulate
 

@@ -11,11 +11,11 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lth_sketch import Product, moments, montecarlo, probabilities, sampling
+from lth_sketch import Product, moments, montecarlo, probabilities, sampling, simulations
 from lth_sketch.inclusion import hybrid
 from lth_sketch.kernels import fixed
 from lth_sketch.testing import enumerate_masks, products, squared_errors
-from lth_sketch.tolerances import EXACT
+from lth_sketch.tolerances import EPS, EXACT
 
 DESIGNS = ["hybrid", "pivotal", "conditional"]
 # Each statistical test below errs with probability 1e-9 at most.
@@ -163,6 +163,56 @@ def test_simulated_errors_have_the_exact_moment(design, size):
     groups = errors.reshape(3, 64, -1).mean(axis=2)
     limit = scipy.stats.t.isf(SIGNIFICANCE / 6, 63) * groups.std(axis=1, ddof=1) / 8
     assert (abs(groups.mean(axis=1) - exact) <= limit).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "s", "route"),
+    [
+        (WEIGHTS[1], 1, fixed.distinct_errors),
+        (WEIGHTS[1], 2, fixed.distinct_errors),
+        # The large one is kept surely, and one more is drawn.
+        (WEIGHTS[2], 2, fixed.distinct_errors),
+        (WEIGHTS[0], 2, fixed.conditional_errors),
+        (WEIGHTS[1], 4, fixed.conditional_errors),
+        # Nothing is left to chance.
+        (WEIGHTS[3], 4, fixed.conditional_errors),
+    ],
+)
+def test_each_way_to_simulate_a_conditional_draw_has_its_law(p, s, route, size):
+    """Chi-square test over every outcome; all draws differ, or Poisson's number is right."""
+    d = len(p)
+    product = Product(np.random.default_rng(9).normal(size=(2, d)) * (np.array(p) > 0), np.ones(d))
+    pi, own = (
+        probabilities.inclusion(p, s, design=design) for design in ("poisson", "conditional")
+    )
+    weights = np.divide(1.0, own, out=np.zeros(d), where=own > 0)
+    C = product.unit_factor
+    lengths = np.full(d, C.shape[1])
+    simulate = simulations.of_size(C, lengths, C.sum(axis=0), pi, weights, s)
+    assert simulate.func is route
+    simulated = np.empty(size(50_000, 2000))
+    simulate(np.random.default_rng(10), simulated)
+    masks, chances = enumerate_masks(p, s, "conditional")
+    errors = squared_errors(product, masks) / product.total**2
+    nearest = abs(simulated[:, None] - errors).argmin(axis=1)
+    assert abs(simulated - errors[nearest]).max() <= EXACT
+    counts = np.bincount(nearest, minlength=len(errors))
+    if len(errors) > 1:
+        assert scipy.stats.chisquare(counts, chances * len(simulated)).pvalue > SIGNIFICANCE
+
+
+@pytest.mark.parametrize("design", ["systematic", "pivotal", "conditional"])
+@pytest.mark.parametrize("p", WEIGHTS)
+def test_rounding_covers_every_mask(design, p):
+    """The reach of a mask is ``sum u_i |m_i - 1|``, and no mask has more than the limit says."""
+    product = Product([[5.0, 1.0, 2.0, 1.0, 0.0, 7.0][: len(p)]], np.ones(len(p)))
+    for s in range(1, np.count_nonzero(p) + 1):
+        masks, _ = enumerate_masks(p, s, design)
+        reach = (abs(masks - 1.0) @ product.term_norms).max() / product.total
+        error = product.unit_error + 2.0 * EPS * (product.d + s)
+        floor = montecarlo.rounding(product, p, s, trials=1, design=design)
+        assert reach * error * product.total <= floor * (1.0 + EXACT)
+        assert floor <= (reach + 2.0) * error * product.total * (1.0 + EXACT)
 
 
 @pytest.mark.parametrize("design", ["pivotal", "conditional"])

@@ -165,3 +165,68 @@ def conditional_errors(
         while not conditional(pi, s, 1, rng, keep):
             pass
         out[trial] = _error(terms, lengths, centre, weights, keep, total)
+
+
+@compiled
+def distinct_errors(
+    terms: Floats,
+    lengths: Integers,
+    centre: Floats,
+    cumulative: Floats,
+    table: Integers,
+    weights: Floats,
+    drawn: int,
+    rng: np.random.Generator,
+    out: Floats,
+) -> None:
+    """Simulate draws with replacement that are all different, tried until they are.
+
+    Parameters
+    ----------
+    terms : (d, rank)
+        Row i is the term i; entries from ``lengths[i]`` on are zero.
+    lengths : (d,)
+        Leading entries of each row that may be nonzero.
+    centre : (rank,)
+        What their sum is compared with.
+    cumulative : (d,)
+        Running sum of the probabilities, infinite from the last one that is positive.
+    table : (k,)
+        The `errors.guide` to `cumulative`.
+    weights : (d,)
+        Weight of each entry where it is drawn.
+    drawn : int
+        Number of draws, at most the number of positive probabilities.
+    rng : Generator
+        Source of the uniforms, one for each draw.
+    out : (n_trials,)
+        Squared errors.
+    """
+    latest = np.full(len(terms), -1)
+    chosen = np.empty(drawn, np.int64)
+    total = np.empty(len(centre))
+    tried = 0
+    for trial in range(len(out)):
+        different = 0
+        while different < drawn:
+            tried += 1
+            different = 0
+            while different < drawn:
+                u = rng.random()
+                i = table[int(u * len(table))]
+                while cumulative[i] <= u:
+                    i += 1
+                if latest[i] == tried:
+                    break
+                latest[i] = tried
+                chosen[different] = i
+                different += 1
+        total[:] = 0.0
+        for i in chosen:
+            for j in range(lengths[i]):
+                total[j] += weights[i] * terms[i, j]
+        error = 0.0
+        for j in range(len(total)):
+            gap = total[j] - centre[j]
+            error += gap * gap
+        out[trial] = error

@@ -25,9 +25,9 @@ def _mask(case: Case) -> Floats:
 
 def _direct_error(case: Case, mask: Floats) -> float:
     """Compute ``||A diag(m) B - AB||_F`` by its definition."""
-    product = case.product
-    kept = np.asarray(product.A * mask) @ product.B - product.value
-    return float(np.linalg.norm(kept))
+    product, kept = case.product, np.flatnonzero(mask)
+    masked = (product.A[:, kept] * mask[kept]) @ product.B[kept]
+    return float(np.linalg.norm(masked - product.value))
 
 
 def _rounded(case: Case, value: float) -> Interval:
@@ -52,7 +52,9 @@ def _sketched_product(case: Case, risk: float) -> Interval:
 
 
 def _masked_product(case: Case) -> float:
-    return float(np.linalg.norm((case.product.A * _mask(case)) @ case.product.B))
+    mask, product = _mask(case), case.product
+    kept = np.flatnonzero(mask)
+    return float(np.linalg.norm((product.A[:, kept] * mask[kept]) @ product.B[kept]))
 
 
 def _mean(case: Case, risk: float) -> Interval:
