@@ -18,6 +18,7 @@ import scipy
 from lth_sketch import designs, probabilities, validation
 from lth_sketch.parallel import blockwise
 from lth_sketch.parallel.executors import check, spread
+from lth_sketch.parallel.products import one_blas_thread
 from lth_sketch.probes import Probe, probe
 from lth_sketch.product import Product
 from lth_sketch.simulations import SIMULATIONS
@@ -133,7 +134,9 @@ def squared_errors(
         simulate(child, part)
         out[:, columns] = part
 
-    blockwise.run([partial(run, *task) for task in zip(blocks, children, strict=True)], threads)
+    jobs = [partial(run, *task) for task in zip(blocks, children, strict=True)]
+    with one_blas_thread():
+        blockwise.run(jobs, threads)
     out *= product.total**2
     return np.asarray(out[where.reshape(draws.shape)])
 
@@ -173,10 +176,12 @@ class _Common:
 def _simulated(common: _Common, task: list[tuple[slice, np.random.Generator]]) -> Floats:
     """Return the squared errors of blocks of trials, in units of the product's total."""
     parts = []
-    for columns, child in task:
-        part = np.empty((len(common.sizes), columns.stop - columns.start))
-        common.simulate(child, part)
-        parts.append(part)
+    simulate = common.simulate
+    with one_blas_thread():
+        for columns, child in task:
+            part = np.empty((len(common.sizes), columns.stop - columns.start))
+            simulate(child, part)
+            parts.append(part)
     return np.concatenate(parts, axis=1)
 
 

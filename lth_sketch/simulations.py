@@ -13,6 +13,9 @@ from lth_sketch.kernels import errors, fixed
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
 
+# Entries of the terms that processors keep at hand. Beyond it many draws are faster as a product of
+# their counts with all terms: this many times for each row that is read.
+CACHED, AHEAD = 1 << 18, 4
 # Writes the squared errors (sizes, trials) of one block, in units of the product's total.
 Simulate = Callable[[np.random.Generator, Floats], None]
 # From terms, lengths, centre, Poisson's inclusion probabilities, weights and a size to a `Simulate`
@@ -34,7 +37,19 @@ def _replaced(C: Floats, p: Floats, sizes: Integers) -> Simulate:
     def simulate(rng: np.random.Generator, out: Floats) -> None:
         errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
 
-    return simulate
+    def together(rng: np.random.Generator, out: Floats) -> None:
+        counts = np.empty((*out.shape, len(terms)))
+        errors.replacement_counts(cumulative, table, sizes, rng, counts)
+        for k, size in enumerate(sizes):
+            gaps = counts[k] @ terms
+            gaps /= size
+            gaps -= centre
+            np.einsum("ij,ij->i", gaps, gaps, out=out[k])
+
+    # Rows that single trials would read.
+    read = int(np.minimum(np.diff(sizes, prepend=0), len(terms)).sum())
+    large = terms.size > CACHED and read * AHEAD > len(sizes) * len(terms)
+    return together if large else simulate
 
 
 def _guided(p: Floats) -> tuple[Floats, Integers]:

@@ -264,6 +264,11 @@ def test_errors_of_draws_replayed(d):
     drawn = np.searchsorted(cumulative, uniforms, side="right")
     for size, row in zip(sizes, out, strict=True):
         assert_errors(row, np.sum((full[drawn[:, :size]].mean(axis=1) - centre) ** 2, axis=1))
+    counts = np.full((len(sizes), 3, d), np.nan)
+    errors.replacement_counts(cumulative, table, sizes, np.random.default_rng(1), counts)
+    for size, rows in zip(sizes, counts, strict=True):
+        for row, trial in zip(rows, drawn, strict=True):
+            assert row.tolist() == np.bincount(trial[:size], minlength=d).tolist()
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.2, 1e9])

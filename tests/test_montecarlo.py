@@ -177,6 +177,22 @@ def test_quantile_limit_is_exceeded_as_rarely_as_it_says(size):
     assert (np.array(risky) >= limits).all()
 
 
+@pytest.mark.parametrize(("s", "counted"), [([8, 400], True), (400, True), ([3, 4], False)])
+def test_many_draws_of_large_products_are_counted_first(s, counted, monkeypatch):
+    """The same draws either way, whose errors differ in the last digits only."""
+    product = sample(np.random.default_rng(20), d=40)
+    p = np.random.default_rng(21).random(40) * (np.arange(40) % 5 != 4)
+    product = Product(product.A * (p > 0), product.B)
+    one_by_one = montecarlo.squared_errors(product, p, s, trials=70, rng=22)
+    monkeypatch.setattr(simulations, "CACHED", 0)
+    simulate = simulations.SIMULATIONS["multinomial"](product, p / p.sum(), np.atleast_1d(s))
+    assert (simulate.__name__ == "together") == counted
+    for threads in (1, 3):
+        again = montecarlo.squared_errors(product, p, s, trials=70, rng=22, n_jobs=threads)
+        np.testing.assert_allclose(again, one_by_one, rtol=EXACT)
+        assert (again == one_by_one).all() == (not counted)
+
+
 def test_quantile_limit_takes_the_order_statistic_it_states():
     product = sample(np.random.default_rng(16))
     p = probabilities.optimal(product)

@@ -6,11 +6,16 @@ multiplied by sqrt(b): y = (Y_1, sqrt(b) Y_2, sqrt(b) Y_3, ..).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy
 
+from lth_sketch import validation
+from lth_sketch.parallel import blockwise
+from lth_sketch.parallel.products import one_blas_thread
 from lth_sketch.single_draw import SingleDraw
 from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats
@@ -71,7 +76,7 @@ class Steps:
     def __init__(self, draw: SingleDraw) -> None:
         rows, self._q = draw.rows, draw.chances
         Sigma = (rows * self._q[:, None]).T @ rows
-        values, vectors = scipy.linalg.eigh(Sigma, check_finite=False)
+        values, vectors = scipy.linalg.eigh(Sigma, driver="evd", check_finite=False)
         self._values = np.maximum(values[::-1], 0.0)
         self._rows = rows @ vectors[:, ::-1]
         self._squares = np.einsum("ij,ij->i", rows, rows)
@@ -101,9 +106,19 @@ class Steps:
 
     def step(self, b: float) -> Step:
         """Return what B10 needs."""
-        if b not in self._steps:
-            self._steps[b] = self._step(self._radii[b])
-        return self._steps[b]
+        return self.steps((b,))[0]
+
+    def steps(self, weights: Sequence[float]) -> list[Step]:
+        """Return what B10 needs for some weights."""
+        jobs = {b: partial(self._step, self._radii[b]) for b in weights if b not in self._steps}
+        if len(jobs) == 1:
+            self._steps.update((b, job()) for b, job in jobs.items())
+        elif jobs:
+            # BLAS gains nothing from a second thread at the sizes of which all weights are tried.
+            with one_blas_thread():
+                made = blockwise.run(list(jobs.values()), validation.workers(None))
+            self._steps.update(zip(jobs, made, strict=True))
+        return [self._steps[b] for b in weights]
 
     def _lengths(self, b: float) -> Floats:
         """``|y|^2``, as a sum of squares."""

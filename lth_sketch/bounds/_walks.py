@@ -61,7 +61,7 @@ def _form_s(steps: Steps, s: int, delta: float) -> float:
         radial = [float(_radial(steps, b, np.array(float(s)), delta)) for b in WEIGHTS]
         weights = (WEIGHTS[min(int(np.argmin(radial)) + 1, len(WEIGHTS) - 1)],)
     left, counts = _blocks(s)
-    tried = [steps.step(b) for b in weights]
+    tried = steps.steps(weights)
     plain = _walks(tried, left, counts, np.zeros(len(tried)), delta)
     best, lowest = int(plain.argmin()), float(plain.min())
     if not np.isfinite(lowest):

@@ -88,6 +88,41 @@ def replacement_errors(
             out[k, trial] = error
 
 
+@compiled
+def replacement_counts(
+    cumulative: Floats, table: Integers, sizes: Integers, rng: np.random.Generator, out: Floats
+) -> None:
+    """Count draws with replacement, the very draws of `replacement_errors`, at every size.
+
+    Parameters
+    ----------
+    cumulative : (d,)
+        Running sum of the probabilities, infinite from the last one that is positive.
+    table : (k,)
+        The `guide` to `cumulative`.
+    sizes : (n_sizes,)
+        Numbers of draws, ascending.
+    rng : Generator
+        Source of the uniforms, one for each draw.
+    out : (n_sizes, n_trials, d)
+        How often each term is drawn.
+    """
+    for trial in range(out.shape[1]):
+        done = 0
+        for k in range(len(sizes)):
+            counts = out[k, trial]
+            counts[:] = 0.0
+            if k > 0:
+                counts[:] = out[k - 1, trial]
+            for _ in range(sizes[k] - done):
+                u = rng.random()
+                i = table[int(u * len(table))]
+                while cumulative[i] <= u:
+                    i += 1
+                counts[i] += 1.0
+            done = sizes[k]
+
+
 @reduction
 def rank_errors(
     terms: Floats,
