@@ -502,6 +502,35 @@ FAULTS = (
         "interval.measured - interval.low",
         "judgement",
     ),
+    # --- what is measured ---
+    _fault(
+        "draws of a conditional sample that repeat",
+        "kernels/fixed.py",
+        "if latest[i] == tried:",
+        "if latest[i] > tried:",
+        "fixed_designs",
+    ),
+    _fault(
+        "what is kept surely left in the sum that draws must reach",
+        "simulations.py",
+        "rest = centre - weights[sure] @ C[sure]",
+        "rest = centre",
+        "fixed_designs",
+    ),
+    _fault(
+        "draws counted anew at every size",
+        "kernels/errors.py",
+        "counts[:] = out[k - 1, trial]",
+        "counts[:] = 0.0",
+        "kernels",
+    ),
+    _fault(
+        "pixels rounded by the inverse of their scale",
+        "sketches/_entries.py",
+        "np.divide(rows, scale, out=np.zeros_like(rows), where=scale > 0), scale",
+        "rows * np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0), scale",
+        "sketches",
+    ),
     # --- scores of networks ---
     _fault(
         "batch statistics of a single sample",

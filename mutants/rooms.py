@@ -76,8 +76,8 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "measures": {
         "intervals.py": ("intervals",),
-        "montecarlo.py": ("montecarlo", "montecarlo_designs"),
-        "simulations.py": ("montecarlo", "montecarlo_designs"),
+        "montecarlo.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
+        "simulations.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
         "product.py": ("product",),
         "verify.py": ("verify",),
     },
