@@ -12,6 +12,9 @@ import numpy as np
 from lth_sketch.tolerances import ROUNDING
 from lth_sketch.validation import Floats, Integers
 
+# What stands for zero in a quotient, and for infinity in a matrix.
+TINY, FARTHEST = float(np.finfo(np.float64).tiny), 1e300
+
 
 class Jacobi(NamedTuple):
     """Recurrence of the orthonormal polynomials of m laws.
@@ -73,30 +76,30 @@ def through(rule: Jacobi, x: Floats) -> tuple[Floats, Floats, Integers]:
     The other nodes are the zeros of ``K_n(x, .)``, and the weights ``1 / K_n(v, v)``.
     """
     n, count = rule.diagonal.shape
-    before, here = np.zeros(count), np.ones(count)
-    for j in range(n):
-        square = rule.beside[j - 1] ** 2 if j else 0.0
-        before, here = here, (x - rule.diagonal[j]) * here - square * before
-    here = np.where(here == 0.0, np.finfo(np.float64).tiny, here)
+    squares = np.square(rule.beside)
+    before, here = np.ones(count), x - rule.diagonal[0]
+    for j in range(1, n):
+        before, here = here, (x - rule.diagonal[j]) * here - squares[j - 1] * before
+    here = np.where(here == 0.0, TINY, here)
     with np.errstate(over="ignore"):
-        last = x - rule.beside[n - 1] ** 2 * (before / here)
-    last = np.clip(last, -1e300, 1e300)
-    nodes, weights = _decomposed(np.vstack([rule.diagonal, last]), rule.beside)
+        last = x - squares[n - 1] * (before / here)
+    last = np.minimum(np.maximum(last, -FARTHEST), FARTHEST)
+    nodes, weights = _decomposed([*rule.diagonal, last], rule.beside)
     return nodes, weights, np.abs(nodes - x[:, None]).argmin(axis=1)
 
 
 def support(rule: Jacobi, values: int) -> Floats:
     """Return the values (m, `values`) of laws that have no more than that."""
-    return _decomposed(rule.diagonal[:values], rule.beside[: values - 1])[0]
+    return _decomposed([*rule.diagonal[:values]], rule.beside[: values - 1])[0]
 
 
-def _decomposed(diagonal: Floats, beside: Floats) -> tuple[Floats, Floats]:
+def _decomposed(diagonal: list[Floats], beside: Floats) -> tuple[Floats, Floats]:
     """Eigenvalues of symmetric tridiagonal matrices, and squares of the vectors' first entries."""
-    size = len(diagonal)
-    T = np.zeros((diagonal.shape[1], size, size))
-    places = np.arange(size)
-    T[:, places, places] = diagonal.T
+    size, count = len(diagonal), len(diagonal[0])
+    T = np.zeros((count, size * size))
+    for j, entries in enumerate(diagonal):
+        T[:, j * (size + 1)] = entries
     # LAPACK reads the lower triangle alone.
-    T[:, places[1:], places[:-1]] = beside[: size - 1].T
-    nodes, vectors = np.linalg.eigh(T)
+    T[:, size :: size + 1] = beside.T
+    nodes, vectors = np.linalg.eigh(T.reshape(count, size, size))
     return nodes, np.square(vectors[:, 0, :])

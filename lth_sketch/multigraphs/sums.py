@@ -118,8 +118,7 @@ def _exponential(table: Floats) -> Floats:
     powers[0, 0] = 1.0
     for k in range(1, len(table)):
         for j in range(1, k + 1):
-            for v in range(1, len(table)):
-                powers[k, v:] += j / k * table[j, v] * powers[k - j, : len(table) - v]
+            powers[k] += j / k * np.convolve(table[j], powers[k - j])[: len(table)]
     return powers
 
 
