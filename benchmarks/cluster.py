@@ -2,7 +2,8 @@
 
 Files are made in a scratch folder (SCALE_GB gigabytes of rows, and as many of weights) and removed.
 Name some of `rows`, `weights`, `sweep` and `coordinator`; `bits` compares the masks of 10^8 weights
-(SCALE_BITS) in 1, 4 and 14 files with `sampling.draw`.
+(SCALE_BITS) in 1, 4 and 14 files with `sampling.draw`. A sweep simulates SCALE_TRIALS masks: two
+million take half a minute, beside which what a cluster does once is small.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from lth_sketch import Product, checkpoints, montecarlo, sampling, scale
 
 NAMES = ("rows", "weights", "sweep", "coordinator", "bits")
 BITS = int(float(os.environ.get("SCALE_BITS", "1e8")))
+TRIALS = int(float(os.environ.get("SCALE_TRIALS", "2e6")))
 # What each ratio may be at most: of two workers to two threads, and of a run that loses a worker.
 CLUSTER, KILLED = 1.3, 2.0
 WORKER = (
@@ -104,7 +106,7 @@ def work(folder: Path) -> dict[str, Sweep]:
     def sweep(executor: Executor | None) -> bytes:
         options: dict[str, Any] = {"executor": executor} if executor else {"n_jobs": 2}
         return montecarlo.squared_errors(
-            product, np.ones(1000), [20, 50, 100], trials=400_000, rng=1, **options
+            product, np.ones(1000), [20, 50, 100], trials=TRIALS, rng=1, **options
         ).tobytes()
 
     return {"rows": rows, "weights": weights, "sweep": sweep}
