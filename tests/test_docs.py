@@ -171,3 +171,26 @@ def test_results_say_how_their_tables_are_sorted(tmp_path):
     adopted.write(ROOT, tmp_path)
     for page in (tmp_path / "results").glob("*.md"):
         assert page.read_text().splitlines()[2] == adopted.ORDER
+
+
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "notebooks").glob("*.py")),
+    *sorted((SITE / "source").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pages_import_public_names_only(page):
+    """What comes from a public module and is one of its public names, or such a module itself."""
+    doors = {*reference.MODULES, ""}
+    # Prompts of a session away, so that imports over several lines are read as one.
+    text = re.sub(r"^(>>>|\.\.\.) ?", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for module, names in re.findall(
+        r"^ *from lth_sketch\.?([\w.]*) import (\([^)]*\)|[^\n]*)", text, re.MULTILINE
+    ):
+        assert module in doors, module
+        listed = reference.public(importlib.import_module(f"lth_sketch.{module}".rstrip(".")))
+        for name in re.findall(r"\w+", names.split("#")[0]):
+            assert name in listed or f"{module}.{name}".lstrip(".") in doors, f"{module}: {name}"
