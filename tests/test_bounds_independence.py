@@ -48,6 +48,9 @@ def test_price_of_a_transfer(product, data):
     ratio = reference.uncentred_moment(a, w, draw) / (a @ w) ** 2
     price = bounds.price(product.column_norms, product.B, other=other)
     np.testing.assert_allclose(price, ratio, rtol=EXACT)
+    # A feature that is zero in both is never missed.
+    padded = bounds.price([*product.column_norms, 0.0], [*w, 1.0], other=[*other, 0.0])
+    np.testing.assert_allclose(padded, ratio, rtol=EXACT)
     # Norms of the data themselves are the optimal draw.
     own = bounds.price(product.column_norms, product.B, other=product.column_norms * 3)
     np.testing.assert_allclose(own, 1.0, rtol=ROUNDING)

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from lth_sketch import Product
 from lth_sketch import product as module
 from lth_sketch.testing import products, squared_errors
-from lth_sketch.tolerances import EXACT, SINGLE
+from lth_sketch.tolerances import EPS, EXACT, SINGLE, ULPS
 
 
 @given(products(), st.data())
@@ -27,6 +27,19 @@ def test_factor_gives_the_error_of_every_mask(product, data):
     direct = np.sqrt(reference.squared_error(A / left, B / right, mask)) / scale
     assert abs(np.linalg.norm(C @ (mask - 1)) - direct) < np.sqrt(EXACT) * 2**-4
     assert abs(np.sum((C @ (mask - 1)) ** 2) - direct**2) < EXACT * 16
+
+
+@pytest.mark.parametrize(
+    ("q", "r", "exact"), [(2, 1, True), (3, 2, True), (4, 2, False), (9, 1, False)]
+)
+def test_few_terms_are_the_factor_themselves(q, r, exact):
+    """Fewer entries in a term than there are terms: no triangle, no rounding but of products."""
+    rng = np.random.default_rng(q)
+    product = Product(rng.normal(size=(q, 8)), rng.normal(size=(8, r)))
+    terms = np.einsum("ji,ik->ijk", product.A, product.B).reshape(8, -1)
+    assert (product.unit_error == 2 * EPS) == exact
+    if exact:
+        np.testing.assert_allclose(product.unit_factor * product.total, terms, rtol=ULPS)
 
 
 @given(products())

@@ -6,6 +6,7 @@ import base64
 import copy
 import math
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -99,6 +100,23 @@ def test_page_is_whole_and_loads_nothing(tmp_path):
     for target in shown.loaded:
         inside = target.startswith("#") and target[1:] in shown.ids
         assert inside or target.startswith("data:image/png;base64,"), target
+
+
+@pytest.mark.parametrize(
+    ("numbers", "within"),
+    [
+        ((2.0, 1.95, 2.02, 3.0), "2.5%"),
+        ((-4.0, -4.0, -3.9, 0.0), "2.5%"),
+        ((2e4, 2e4 - 1, 2e4 + 1, 3e4), "<0.01%"),
+        ((1e-3, -0.1, 0.1, 1.0), "0.1"),
+        ((0.0, -0.02, 0.02, 1.0), "0.02"),
+        ((1.0, -math.inf, math.inf, 1.0), "inf"),
+        (NONE, ""),
+    ],
+)
+def test_how_far_an_interval_reaches_is_said_in_per_cent_where_that_tells(numbers, within):
+    """Of what was measured; in its own units where that is nothing, or tiny beside it."""
+    assert unescape(row(numbers=numbers)._repr_html_()).count(f"({within})") == 1
 
 
 def test_the_same_run_gives_the_same_bytes():

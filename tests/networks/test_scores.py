@@ -390,3 +390,20 @@ def test_integers_stay_integers():
     (slope,) = torch.autograd.grad(loss, [wide.head.weight])
     expected = (wide.head.weight * slope).abs().detach().numpy()
     np.testing.assert_allclose(scores, expected, rtol=tolerances.PUBLISHED)
+
+
+def test_outputs_that_hang_on_no_weight_have_no_score():
+    class Cut(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+
+        def forward(self, x):
+            return self.layers(x).detach()
+
+    scores = networks.snip(Cut(), np.ones((4, 3)), np.array([0, 1, 0, 1]))
+    assert {name: part.shape for name, part in scores.items()} == {
+        "layers.0.weight": (4, 3),
+        "layers.1.weight": (2, 4),
+    }
+    assert not any(part.any() for part in scores.values())
