@@ -121,7 +121,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "evidence": {
         "statements/statement.py": ("judgement",),
-        "statements/case.py": ("verify",),
+        "statements/case.py": ("cases", "verify"),
         "verdicts.py": ("verify", "report"),
         "networks/gradients.py": ("networks/test_scores",),
         "networks/saliency.py": ("networks/test_scores",),
