@@ -12,7 +12,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "moments/draws.py": ("moments",),
         "moments/end_of_training.py": ("anticipated",),
         "moments/designs.py": ("moments_designs",),
-        "moments/sketches.py": ("sketches",),
+        "moments/sketches.py": ("sketches", "cancellation"),
         "moments/biased.py": ("sketches",),
         "moments/entries.py": ("sketches",),
         "moments/fixed.py": ("fixed_designs",),
@@ -76,7 +76,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "measures": {
         "intervals.py": ("intervals",),
-        "montecarlo.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
+        "montecarlo.py": ("montecarlo", "montecarlo_designs", "fixed_designs", "scale"),
         "simulations.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
         "product.py": ("product",),
         "verify.py": ("verify",),

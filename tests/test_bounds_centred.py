@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.sparse.linalg
 import scipy.stats
 
 from lth_sketch import Product, bounds, probabilities
@@ -200,6 +201,16 @@ def test_the_largest_eigenvalue_is_never_below(n):
     for A in (np.outer(v, v) + 0.5 * np.ones((n, n)) / n, -np.outer(v, v), np.zeros((n, n))):
         exact = max(0.0, float(np.linalg.eigvalsh(A)[-1]))
         assert exact - EXACT <= _steps._largest(A) <= exact * 1.12 + 4 * EXACT
+
+
+def test_the_largest_eigenvalue_where_the_search_finds_none(monkeypatch):
+    def lost(*arguments, **options):
+        raise scipy.sparse.linalg.ArpackNoConvergence("none", np.empty(0), np.empty((0, 0)))
+
+    monkeypatch.setattr(scipy.sparse.linalg, "eigsh", lost)
+    B = np.random.default_rng(3).normal(size=(90, 70))
+    exact = float(np.linalg.norm(B, 2) ** 2)
+    assert exact <= _steps._largest(B.T @ B) <= exact * (1.0 + ROUNDING * 90)
 
 
 def test_the_remainder_increases_and_is_its_integral():

@@ -281,6 +281,7 @@ def test_inputs_are_not_changed():
         (lambda: gradient_flow(X, Y[:2]), ValueError, r"y must have one row for each of the 3"),
         (lambda: gradient_flow(X, [3.0, np.nan, 5.0]), ValueError, r"y\[1\] = nan"),
         (lambda: gradient_flow(X, Y, [1.0]), ValueError, r"w0 must have shape \(2,\)"),
+        (lambda: gradient_flow(X, Y, [1.0, 2.0, 3.0]), ValueError, r"w0 must have shape \(2,\)"),
         (lambda: gradient_flow(X, Y[:, None], [1.0, 2.0]), ValueError, r"w0 .* \(2, 1\)"),
         (lambda: gradient_flow(scipy.sparse.coo_array(X), Y), TypeError, "'coo'"),
         (lambda: gradient_flow(X * 1e160, Y), ValueError, "X must have its largest entry in"),

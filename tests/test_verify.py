@@ -345,3 +345,19 @@ def test_cases_and_statements_are_shown_without_arrays_and_functions():
     assert "product=" not in repr(case)
     assert "array" not in repr(case)
     assert "function" not in repr(REGISTER[0])
+
+
+def test_products_of_ones_own_are_judged():
+    """By their own names, and by none of the register that is called the same."""
+    product = Product([[3.0, 1.0, 2.0]], np.ones(3))
+
+    def mine(data, seed):
+        return Setting(product, np.array([0.5, 0.2, 0.3]))
+
+    statement = registered("S2", products=("mine", "initial"))
+    report = verify.run([statement], DIGITS, trials=2000, products={"mine": mine, "initial": mine})
+    exact = float(moments.multinomial(product, [5, 2, 3], 16))
+    assert [(row.product, row.value) for row in report.verdicts] == [
+        ("mine", exact),
+        ("initial", exact),
+    ]

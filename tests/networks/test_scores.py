@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 
 import numpy as np
@@ -407,3 +408,14 @@ def test_outputs_that_hang_on_no_weight_have_no_score():
         "layers.1.weight": (2, 4),
     }
     assert not any(part.any() for part in scores.values())
+
+
+@pytest.mark.parametrize("name", [name for name in networks.__all__ if name[0].islower()])
+def test_options_go_by_their_names(name):
+    """No argument has to go by its place alone, and none after the fourth may."""
+    function = getattr(networks, name)
+    if not callable(function):
+        return
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    assert inspect.Parameter.POSITIONAL_ONLY not in kinds
+    assert kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD) <= 4
