@@ -76,7 +76,7 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "measures": {
         "intervals.py": ("intervals",),
-        "montecarlo.py": ("montecarlo", "montecarlo_designs", "fixed_designs", "scale"),
+        "montecarlo.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
         "simulations.py": ("montecarlo", "montecarlo_designs", "fixed_designs"),
         "product.py": ("product",),
         "verify.py": ("verify",),

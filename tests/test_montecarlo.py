@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -175,6 +177,18 @@ def test_quantile_limit_is_exceeded_as_rarely_as_it_says(size):
     above = (chances * (errors > np.array(risky)[:, None] + EXACT * 8)).sum(axis=1) > delta
     assert above.sum() <= scipy.stats.binom.isf(SIGNIFICANCE, runs, 0.01)
     assert (np.array(risky) >= limits).all()
+
+
+@pytest.mark.parametrize("trials", [1, 64, 150, 300])
+def test_an_executor_gives_the_same_bits(trials):
+    """One block, two, and as many as go into tasks of several."""
+    product = sample(np.random.default_rng(23))
+    alone = montecarlo.squared_errors(product, np.ones(12), [5, 2], trials=trials, rng=24)
+    with ThreadPoolExecutor(2) as pool:
+        spread = montecarlo.squared_errors(
+            product, np.ones(12), [5, 2], trials=trials, rng=24, executor=pool
+        )
+    np.testing.assert_array_equal(spread, alone)
 
 
 @pytest.mark.parametrize(("s", "counted"), [([8, 400], True), (400, True), ([3, 4], False)])
