@@ -10,12 +10,15 @@ import numpy as np
 from lth_sketch import probabilities
 from lth_sketch.inclusion import checked, hybrid
 from lth_sketch.kernels import errors, fixed
+from lth_sketch.parallel import blockwise
 from lth_sketch.product import Product
 from lth_sketch.validation import Floats, Integers
 
 # Entries of the terms that processors keep at hand. Beyond it many draws are faster as a product of
 # their counts with all terms: this many times for each row that is read.
 CACHED, AHEAD = 1 << 18, 4
+# Counts that exist at a time, on each thread.
+COUNTED = 1 << 22
 # Writes the squared errors (sizes, trials) of one block, in units of the product's total.
 Simulate = Callable[[np.random.Generator, Floats], None]
 # From terms, lengths, centre, Poisson's inclusion probabilities, weights and a size to a `Simulate`
@@ -38,13 +41,14 @@ def _replaced(C: Floats, p: Floats, sizes: Integers) -> Simulate:
         errors.replacement_errors(terms, lengths, centre, cumulative, table, sizes, rng, out)
 
     def together(rng: np.random.Generator, out: Floats) -> None:
-        counts = np.empty((*out.shape, len(terms)))
-        errors.replacement_counts(cumulative, table, sizes, rng, counts)
-        for k, size in enumerate(sizes):
-            gaps = counts[k] @ terms
-            gaps /= size
-            gaps -= centre
-            np.einsum("ij,ij->i", gaps, gaps, out=out[k])
+        for part in blockwise.spans(out.shape[1], max(1, COUNTED // (len(sizes) * len(terms)))):
+            counts = np.empty((*out[:, part].shape, len(terms)))
+            errors.replacement_counts(cumulative, table, sizes, rng, counts)
+            for k, size in enumerate(sizes):
+                gaps = counts[k] @ terms
+                gaps /= size
+                gaps -= centre
+                np.einsum("ij,ij->i", gaps, gaps, out=out[k, part])
 
     # Rows that single trials would read.
     read = int(np.minimum(np.diff(sizes, prepend=0), len(terms)).sum())

@@ -201,6 +201,7 @@ def test_many_draws_of_large_products_are_counted_first(s, counted, monkeypatch)
     monkeypatch.setattr(simulations, "CACHED", 0)
     simulate = simulations.SIMULATIONS["multinomial"](product, p / p.sum(), np.atleast_1d(s))
     assert (simulate.__name__ == "together") == counted
+    monkeypatch.setattr(simulations, "COUNTED", 400)
     for threads in (1, 3):
         again = montecarlo.squared_errors(product, p, s, trials=70, rng=22, n_jobs=threads)
         np.testing.assert_allclose(again, one_by_one, rtol=EXACT)
