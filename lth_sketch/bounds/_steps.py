@@ -76,7 +76,7 @@ class Steps:
     def __init__(self, draw: SingleDraw) -> None:
         rows, self._q = draw.rows, draw.chances
         Sigma = (rows * self._q[:, None]).T @ rows
-        values, vectors = scipy.linalg.eigh(Sigma, driver="evd", check_finite=False)
+        values, vectors = scipy.linalg.eigh(Sigma, check_finite=False)
         self._values = np.maximum(values[::-1], 0.0)
         self._rows = rows @ vectors[:, ::-1]
         self._squares = np.einsum("ij,ij->i", rows, rows)
