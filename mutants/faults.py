@@ -506,8 +506,8 @@ FAULTS = (
     _fault(
         "draws of a conditional sample that repeat",
         "kernels/fixed.py",
-        "if latest[i] == tried:",
-        "if latest[i] > tried:",
+        "        if out[i]:\n            return False",
+        "        if out[i]:\n            continue",
         "fixed_designs",
     ),
     _fault(

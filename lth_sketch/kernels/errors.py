@@ -21,6 +21,15 @@ def guide(cumulative: Floats, out: Integers) -> None:
         out[j] = i
 
 
+@compiled
+def looked_up(u: float, cumulative: Floats, table: Integers) -> int:
+    """Return the entry that a uniform draws: the first i with ``cumulative[i] > u``."""
+    i = table[int(u * len(table))]
+    while cumulative[i] <= u:
+        i += 1
+    return int(i)
+
+
 @reduction
 def replacement_errors(
     terms: Floats,
@@ -65,10 +74,7 @@ def replacement_errors(
             done = size
             scarce = new * SCARCE < d
             for _ in range(new):
-                u = rng.random()
-                i = table[int(u * len(table))]
-                while cumulative[i] <= u:
-                    i += 1
+                i = looked_up(rng.random(), cumulative, table)
                 if scarce:
                     for j in range(lengths[i]):
                         total[j] += terms[i, j]
@@ -96,14 +102,8 @@ def replacement_counts(
 
     Parameters
     ----------
-    cumulative : (d,)
-        Running sum of the probabilities, infinite from the last one that is positive.
-    table : (k,)
-        The `guide` to `cumulative`.
-    sizes : (n_sizes,)
-        Numbers of draws, ascending.
-    rng : Generator
-        Source of the uniforms, one for each draw.
+    cumulative, table, sizes, rng
+        As there.
     out : (n_sizes, n_trials, d)
         How often each term is drawn.
     """
@@ -115,10 +115,7 @@ def replacement_counts(
             if k > 0:
                 counts[:] = out[k - 1, trial]
             for _ in range(sizes[k] - done):
-                u = rng.random()
-                i = table[int(u * len(table))]
-                while cumulative[i] <= u:
-                    i += 1
+                i = looked_up(rng.random(), cumulative, table)
                 counts[i] += 1.0
             done = sizes[k]
 

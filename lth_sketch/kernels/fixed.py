@@ -92,6 +92,38 @@ def conditional(pi: Floats, s: int, trials: int, rng: np.random.Generator, out: 
 
 
 @compiled
+def distinct(
+    cumulative: Floats, table: Integers, drawn: int, rng: np.random.Generator, out: Mask
+) -> bool:
+    """Try to draw entries with replacement that are all different; return whether they are.
+
+    Parameters
+    ----------
+    cumulative : (d,)
+        Running sum of the probabilities, infinite from the last one that is positive.
+    table : (k,)
+        The `errors.guide` to `cumulative`.
+    drawn : int
+        Number of draws, at most the number of positive probabilities.
+    rng : Generator
+        Source of the uniforms, one for each draw.
+    out : (d,)
+        Whether each entry is drawn.
+    """
+    out[:] = False
+    for _ in range(drawn):
+        # As `errors.looked_up`: a cached kernel calls none of another file.
+        u = rng.random()
+        i = table[int(u * len(table))]
+        while cumulative[i] <= u:
+            i += 1
+        if out[i]:
+            return False
+        out[i] = True
+    return True
+
+
+@compiled
 def _error(
     terms: Floats, lengths: Integers, centre: Floats, weights: Floats, keep: Mask, total: Floats
 ) -> float:
@@ -179,54 +211,13 @@ def distinct_errors(
     rng: np.random.Generator,
     out: Floats,
 ) -> None:
-    """Simulate draws with replacement that are all different, tried until they are.
+    """Simulate draws that are all different: as `pivotal_errors`, from what `distinct` reads.
 
-    Parameters
-    ----------
-    terms : (d, rank)
-        Row i is the term i; entries from ``lengths[i]`` on are zero.
-    lengths : (d,)
-        Leading entries of each row that may be nonzero.
-    centre : (rank,)
-        What their sum is compared with.
-    cumulative : (d,)
-        Running sum of the probabilities, infinite from the last one that is positive.
-    table : (k,)
-        The `errors.guide` to `cumulative`.
-    weights : (d,)
-        Weight of each entry where it is drawn.
-    drawn : int
-        Number of draws, at most the number of positive probabilities.
-    rng : Generator
-        Source of the uniforms, one for each draw.
-    out : (n_trials,)
-        Squared errors.
+    What is kept surely is in none of the draws, and has been taken off the centre.
     """
-    latest = np.full(len(terms), -1)
-    chosen = np.empty(drawn, np.int64)
+    keep = np.empty(len(terms), np.bool_)
     total = np.empty(len(centre))
-    tried = 0
     for trial in range(len(out)):
-        different = 0
-        while different < drawn:
-            tried += 1
-            different = 0
-            while different < drawn:
-                u = rng.random()
-                i = table[int(u * len(table))]
-                while cumulative[i] <= u:
-                    i += 1
-                if latest[i] == tried:
-                    break
-                latest[i] = tried
-                chosen[different] = i
-                different += 1
-        total[:] = 0.0
-        for i in chosen:
-            for j in range(lengths[i]):
-                total[j] += weights[i] * terms[i, j]
-        error = 0.0
-        for j in range(len(total)):
-            gap = total[j] - centre[j]
-            error += gap * gap
-        out[trial] = error
+        while not distinct(cumulative, table, drawn, rng, keep):
+            pass
+        out[trial] = _error(terms, lengths, centre, weights, keep, total)
