@@ -104,7 +104,7 @@ FAULTS = (
     _fault(
         "threshold not refilled",
         "inclusion/checked.py",
-        "if sums.reached(level) == capped:",
+        "if rest.largest < level <= rest.above:",
         "if True:",
         "sampling_replayed",
         "sampling",
@@ -165,8 +165,8 @@ FAULTS = (
     _fault(
         "weights summed in float32",
         "kernels/inclusion.py",
-        "sums[k] += np.float64(p[i + k])",
-        "sums[k] = np.float64(np.float32(sums[k]) + np.float32(p[i + k]))",
+        "sums[k] += np.float64(p[i])",
+        "sums[k] = np.float64(np.float32(sums[k]) + np.float32(p[i]))",
         "sampling_replayed",
         "sampling",
         "inclusion",
@@ -174,8 +174,8 @@ FAULTS = (
     _fault(
         "rests summed in float32",
         "kernels/inclusion.py",
-        "multiple = (x + first) - first\n            a[k] += multiple",
-        "x = multiple = np.float64(np.float32(x))\n            a[k] += multiple",
+        "x = x if abs(x) <= limit else 0.0",
+        "x = np.float64(np.float32(x)) if abs(x) <= limit else 0.0",
         "processors",
         "kernels",
     ),

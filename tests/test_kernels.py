@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -49,19 +50,75 @@ def test_survey_and_cap(d, dtype):
         for weights in (p.copy(), np.zeros(d, dtype)):
             weights[place] = 7
             bits = weights.view(bits.dtype)
-            total, largest, nonzero = inclusion.survey(weights, bits)
+            total, largest, nonzero, none = inclusion.survey(weights, bits, None)
+            assert none == (0, 0, 0, 0)
             assert total == pytest.approx(sum(map(float, weights)), rel=EXACT)
             assert (largest, nonzero) == (weights[place], np.count_nonzero(weights))
         # What has a sign, or is no number, comes after all that are sound.
         for bad in (-1.0, -0.0, np.nan, np.inf):
             weights[place // 2] = bad
-            largest = inclusion.survey(weights, weights.view(bits.dtype))[1]
-            assert not (largest > 0) or largest == np.inf
+            for exponent in (None, 3):
+                largest = inclusion.survey(weights, weights.view(bits.dtype), exponent)[1]
+                assert not (largest > 0) or largest == np.inf
+
+
+def fraction(counted, exponent):
+    """What is counted in the units of the grids, and nothing is left."""
+    assert counted[3] == 0
+    units = [Fraction(2) ** (exponent - grid) for grid in (35, 71, 107)]
+    return sum(count * unit for count, unit in zip(counted, units, strict=False))
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("d", [1, 2, 63, 64, 65, 150])
+def test_exact_sums_and_where_they_end(d, dtype):
+    rng = np.random.default_rng(d)
+    p = np.ldexp(rng.random(d), -rng.integers(0, 40, d)).astype(dtype)
+    bits = p.view(np.uint32 if dtype is np.float32 else np.uint64)
+    entries = [Fraction(float(x)) for x in p]
+    # What is larger than the grids are for is left out.
+    for exponent in (0, 1, 7, -2):
+        counted = inclusion.survey(p, bits, exponent)[3]
+        assert fraction(counted, exponent) == sum(x for x in entries if x <= 2.0**exponent)
     # The threshold itself is not below.
-    for tau in (float(p.max()), 1e-9, 9.0):
-        rest, count = inclusion.capped(p, tau)
-        assert rest == pytest.approx(sum(float(x) for x in p if x < tau), rel=EXACT)
-        assert count == sum(x >= tau for x in p)
+    for tau in (float(p.max()), float(p.min()), float(np.median(p)), 9.0, math.inf):
+        counted, capped, below, above = inclusion.exact(p, tau, 0)
+        assert fraction(counted, 0) == sum(x for x in entries if x < tau)
+        assert capped == sum(x >= tau for x in entries)
+        assert below == max((x for x in entries if x < tau), default=0.0)
+        assert above == min((x for x in entries if x >= tau), default=math.inf)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_what_the_grids_are_too_coarse_for_is_left(dtype):
+    p = np.array([1.0, 2.0**-107, 2.0**-108], dtype)
+    bits = p.view(np.uint32 if dtype is np.float32 else np.uint64)
+    for counted in (inclusion.survey(p, bits, 0)[3], inclusion.exact(p, math.inf, 0)[0]):
+        assert counted[3] != 0
+    for counted in (inclusion.survey(p[:2], bits[:2], 0)[3], inclusion.exact(p, 0.0, 0)[0]):
+        assert counted[3] == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**-1000])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+def test_products_reach_what_divisions_reach(dtype, scale):
+    """Weights around ``tau (1 - u)``, where a product and a division may differ."""
+    rng = np.random.default_rng(5)
+    if dtype is np.float32:
+        scale = max(scale, 2.0**-100)
+    differ = 0
+    for tau in scale * (0.5 + rng.random(40)):
+        uniforms = rng.random(30)
+        p = (tau * (1.0 - uniforms)).astype(dtype)
+        for step in (0, -1, 1):
+            near = p if step == 0 else np.nextafter(p, dtype(step * np.inf))
+            reached = [i for i in range(30) if float(near[i]) / (1.0 - uniforms[i]) >= tau]
+            differ += reached != [i for i in range(30) if float(near[i]) >= tau * (1 - uniforms[i])]
+            indices = np.empty(30, np.int64)
+            count = draws.reaching(near, uniforms, tau, 7, indices)
+            assert list(indices[:count] - 7) == reached
+    # Only then there is something to be seen.
+    assert differ > 0 or dtype is np.float32
 
 
 @pytest.mark.parametrize(("s", "levels"), [(1, 2), (3, 4), (3, 45), (9, 41)])

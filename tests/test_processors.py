@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_sketch.inclusion import checked
+from lth_sketch.parallel import blockwise
+from lth_sketch.tolerances import SINGLE
 
 DIGESTS = """
 import hashlib
@@ -62,19 +64,64 @@ def sized(draw):
     return p, draw(st.integers(1, max(1, live - 1))), live
 
 
-@given(sized())
-def test_the_threshold_is_the_exact_one_rounded_once(drawn):
-    p, s, live = drawn
-    if live < 2:
-        return
-    # Capped water filling by sorting, in fractions.
+def filled(p, s):
+    """Capped water filling by sorting, in fractions."""
     order = sorted((Fraction(float(x)) for x in p), reverse=True)
     rest = sum(order, Fraction())
     for capped, largest in enumerate(order):
         if largest <= rest / (s - capped):
             break
         rest -= largest
-    assert checked.threshold(checked.survey(p), s) == float(rest / (s - capped))
+    return float(rest / (s - capped))
+
+
+@given(sized())
+def test_the_threshold_is_the_exact_one_rounded_once(drawn):
+    p, s, live = drawn
+    if live < 2:
+        return
+    assert checked.threshold(checked.survey(p), s) == filled(p, s)
+    # A survey that does not add up exactly leaves that to the threshold.
+    assert checked.threshold(checked.survey(p, exact=False), s) == filled(p, s)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("order", ["mixed", "ascending", "descending"])
+@pytest.mark.parametrize("tail", ["light", "heavy"])
+def test_thresholds_of_many_blocks_start_from_a_sample(tail, order, threads, size, monkeypatch):
+    """Whatever the sample tells: of weights in order it may tell anything."""
+    monkeypatch.setattr(blockwise, "BLOCK", 64)
+    monkeypatch.setattr(checked, "SAMPLE", 32)
+    monkeypatch.setattr(checked, "RUN", 4)
+    rng = np.random.default_rng(17)
+    d = size(3_000, 300)
+    p = rng.random(d) if tail == "light" else np.abs(rng.standard_cauchy(d)) ** 2
+    p[rng.random(d) < 0.1] = 0.0
+    if order != "mixed":
+        p = np.sort(p)[:: 1 if order == "ascending" else -1]
+    given = checked.survey(p, threads)
+    for s in (1, 2, 7, d // 10, d // 2, given.nonzero - 1):
+        assert checked.threshold(given, s, threads) == filled(p, s)
+
+
+def test_a_guess_too_low_is_taken_back(monkeypatch):
+    p = np.random.default_rng(18).random(50)
+    monkeypatch.setattr(checked, "_guessed", lambda given, s, level: level * 1e-9)
+    assert checked.threshold(checked.survey(p), 40) == filled(p, 40)
+
+
+def test_a_threshold_beyond_the_weights_own_type():
+    p = np.array([3e38, 3e38, 1e-38], np.float32)
+    assert checked.threshold(checked.survey(p), 1) == filled(p, 1) > 6e38 * (1 - SINGLE)
+
+
+@pytest.mark.parametrize("exponent", [-480, 480])
+def test_the_threshold_is_exact_at_the_ends_of_its_range(exponent):
+    rng = np.random.default_rng(19)
+    for spread in (1, 100, 480):
+        p = np.ldexp(rng.random(40), exponent - rng.integers(0, spread, 40))
+        for s in (1, 5, 39):
+            assert checked.threshold(checked.survey(p), s) == filled(p, s)
 
 
 def test_sums_of_many_sizes_are_exact(size):

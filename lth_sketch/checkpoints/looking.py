@@ -105,7 +105,7 @@ def _look(work: Work, piece: Piece, reserved: list[Reserved] | None) -> Looked:
         if not simple:
             zeros += magnitudes.count_32(bits, counts, lows)
         if work.design == "multinomial":
-            sums[b - piece.first] = inclusion.survey(bits.view(np.float32), bits)[0]
+            sums[b - piece.first] = inclusion.survey(bits.view(np.float32), bits, None)[0]
     cells = _narrow(tables) if simple else _wide(counts, lows)
     if simple and fault is None and len(cells.bits) and cells.bits[-1] >= 0x7F800000:
         for _, parts in reading.blocks(piece, work.tensors, work.files, read):

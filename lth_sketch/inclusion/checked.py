@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,31 @@ from lth_sketch.kernels import inclusion
 from lth_sketch.parallel import blockwise
 from lth_sketch.validation import Array, Floats
 
-T = TypeVar("T")
-
 # Largest weights outside of these bounds are scaled: sums and ranks p_i / v_i must not overflow.
 LARGEST, SMALLEST = 2.0**512, 2.0**-512
+# Weights in a sample of long ones, and in each of the runs that it consists of.
+SAMPLE, RUN = 1 << 16, 1 << 6
+# A threshold that capping lowers to more than this part has few weights above it.
+LITTLE = 0.9
+# The first pass adds up exactly up to this power of two above the largest of the first weights.
+HEAD, SPARE = 8, 8
+# Powers of two between which grids neither overflow nor are finer than numbers are.
+LEAST, MOST = -900, 900
 # A threshold below every positive number: all nonzero weights reach it.
 ALL = float(np.nextafter(0.0, 1.0))
+
+
+class Rest(NamedTuple):
+    """The weights below a level: their sum ``mass / unit``, exactly, and where they end."""
+
+    capped: int
+    """Number of weights that are not below."""
+    mass: int
+    unit: int
+    largest: float
+    """The largest weight below the level."""
+    above: float
+    """The smallest one that is not."""
 
 
 class CheckedWeights(NamedTuple):
@@ -32,16 +51,21 @@ class CheckedWeights(NamedTuple):
     total: float
     largest: float
     nonzero: int
+    whole: Rest | None
+    """All of the weights, where the pass could add them up exactly."""
 
     def check_size(self, s: int, design: Design) -> None:
         """Refuse a size that the design cannot draw from these weights, see `Design.check`."""
         design.check_counts(s, self.nonzero, len(self.p))
 
 
-def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> CheckedWeights:
+def survey(
+    p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True, exact: bool = True
+) -> CheckedWeights:
     """Check weights, as `validation.weights` does, and add them up in the same pass.
 
     Where only their order counts, `scaled` false keeps them as they are: no scale makes two equal.
+    Where no threshold is to follow, `exact` false spares the pass what that asks for.
 
     Raises
     ------
@@ -56,7 +80,7 @@ def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> Checke
         checked = validation.weights("p", p)
     single = checked.dtype.itemsize == 4
     values = np.ascontiguousarray(checked, dtype=np.float32 if single else np.float64)
-    given = _passed(values, threads)
+    given = _passed(values, threads, exact)
     if given.nonzero and SMALLEST <= given.largest <= LARGEST:
         return given
     # The exact error, or weights that are sound and only need another form: negative zeros, sizes
@@ -66,16 +90,17 @@ def survey(p: npt.ArrayLike, threads: int = 1, *, scaled: bool = True) -> Checke
     largest = float(values.max())
     if scaled and not SMALLEST <= largest <= LARGEST:
         values = np.ldexp(values, -int(np.frexp(largest)[1]))
-    return _passed(values, threads)
+    return _passed(values, threads, exact)
 
 
 def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
     """Return the tau with ``sum_i min(1, p_i / tau) = s`` (S4), capped water filling.
 
     Newton's iteration for the concave function of 1 / tau: it starts where nothing is capped, caps
-    too few at every step, and ends when a step caps no more, mostly after one to three passes. A
-    last pass adds up what is below the cap exactly: the result is the exact threshold, rounded
-    once. So it depends on the weights alone, not on how they are cut or what adds them up.
+    too few at every step, and ends when no weight lies between a step and the next, mostly after
+    one to three passes. What is below the cap is added up exactly: the result is the exact
+    threshold, rounded once. So it depends on the weights alone, not on how they are cut or what
+    adds them up.
 
     Parameters
     ----------
@@ -98,100 +123,105 @@ def threshold(given: CheckedWeights, s: float, threads: int = 1) -> float:
     """
     if s == given.nonzero:
         return ALL
-    sums = _Sums(given.p, threads)
-    tau = given.total / s
-    known = 0
-    while given.largest >= tau:
-        rest, count = sums.capped(tau)
-        # Rounding may cap all s, when the rest is nothing beside them.
-        if count <= known or count >= s:
-            break
-        known = count
-        tau = rest / (s - count)
-    tau = _exact(given, s, tau, sums)
+    tau = _solved(given, s, threads)
     check_span(tau, s)
     return tau
 
 
-class _Sums:
-    """What passes over the weights add up: on threads, or in a single call for a single block."""
-
-    def __init__(self, p: Array, threads: int) -> None:
-        self.blocks = (
-            [p[part] for part in blockwise.spans(len(p))] if len(p) > blockwise.BLOCK else [p]
-        )
-        self.threads = threads
-
-    def _each(self, look: Callable[[Array], T]) -> list[T]:
-        blocks = self.blocks
-        if len(blocks) == 1:
-            return [look(blocks[0])]
-
-        def part(places: range) -> dict[int, T]:
-            return {b: look(blocks[b]) for b in places}
-
-        answers: dict[int, T] = {}
-        for some in blockwise.share(part, len(blocks), self.threads):
-            answers |= some
-        return [answers[b] for b in range(len(blocks))]
-
-    def capped(self, level: float) -> tuple[float, int]:
-        """Return the sum of the weights below a level, and how many are not below."""
-        parts = self._each(lambda block: inclusion.capped(block, level))
-        if len(parts) == 1:
-            return parts[0]
-        rests, counts = np.array(parts).T
-        return float(rests.sum()), int(counts.sum())
-
-    def exact(self, level: float, largest: float) -> tuple[int, list[tuple[int, int]]]:
-        """Return how many weights are not below, and ratios that add up to the sum of the rest."""
-        # Of the weights that are added up, none is above the largest.
-        exponent = math.frexp(min(level, largest))[1]
-
-        def look(block: Array) -> tuple[int, list[tuple[int, int]]]:
-            count, *parts, rough = inclusion.exact(block, level, exponent)
-            if rough > 0.0:
-                return count, [_of_any_sizes(block, level).as_integer_ratio()]
-            return count, [part.as_integer_ratio() for part in parts]
-
-        counted = self._each(look)
-        if len(counted) == 1:
-            return counted[0]
-        return sum(count for count, _ in counted), [x for _, parts in counted for x in parts]
-
-    def reached(self, level: float) -> int:
-        """Return how many weights are not below a level."""
-        return sum(self._each(lambda block: inclusion.reached(block, level)))
+def _solved(given: CheckedWeights, s: float, threads: int) -> float:
+    look = _passes(given, threads)
+    level = given.total / s
+    if given.whole or given.largest < level:
+        tau, level = _step(given.whole or look(math.inf), s)
+        if given.largest < level:
+            return tau
+    level = _guessed(given, s, level)
+    while True:
+        rest = look(level)
+        if rest.capped < s:
+            tau, level = _step(rest, s)
+            if rest.largest < level <= rest.above:
+                return tau
+        else:
+            # No step of the iteration goes as low: it is to start from the very top.
+            level = math.inf
 
 
-def _exact(given: CheckedWeights, s: float, level: float, sums: _Sums) -> float:
-    """Return the exact threshold, rounded once, from a level near it."""
+def _step(rest: Rest, s: float) -> tuple[float, float]:
+    """Return where the others add up to what is left of s, and the first number not below it."""
     # Ratios of integers, for Python divides them with one rounding, and fractions are slow.
     size, unit = float(s).as_integer_ratio()
-    while True:
-        capped, ratios = sums.exact(level, given.largest)
-        if capped >= s:
-            level = math.inf
-            continue
-        # Denominators are powers of two: the largest is common to all.
-        common = max([below for _, below in ratios])
-        above = sum([part * (common // below) for part, below in ratios]) * unit
-        below = common * (size - capped * unit)
-        tau = above / below
-        level = tau
-        numerator, denominator = tau.as_integer_ratio()
-        if numerator * below < above * denominator:
-            # The smallest number that is not below the exact threshold.
-            level = math.nextafter(tau, math.inf)
-        if given.largest < level and capped == 0:
-            return tau
-        if sums.reached(level) == capped:
-            return tau
+    above, below = rest.mass * unit, rest.unit * (size - rest.capped * unit)
+    tau = above / below
+    numerator, denominator = tau.as_integer_ratio()
+    return tau, math.nextafter(tau, math.inf) if numerator * below < above * denominator else tau
+
+
+def _guessed(given: CheckedWeights, s: float, uncapped: float) -> float:
+    """Return a level to start from: where nothing is capped, or near what a sample tells."""
+    if len(given.p) <= 2 * SAMPLE:
+        return uncapped
+    # Runs of the weights, from all over: layers may lie behind one another.
+    every = len(given.p) // SAMPLE
+    runs = given.p[: every * SAMPLE].reshape(-1, every, RUN)[:, 0]
+    sample = _passed(runs.ravel(), 1)
+    share = s * len(sample.p) / len(given.p)
+    if share >= sample.nonzero:
+        return uncapped
+    level = _solved(sample, share, 1)
+    # Where little is capped, by how much that lowers the threshold is known better than where to.
+    lowered = level / (sample.total / share)
+    return uncapped * lowered if lowered > LITTLE else level
+
+
+def _passes(given: CheckedWeights, threads: int) -> Callable[[float], Rest]:
+    """Return a pass over the weights: on threads, or in a single call for a single block."""
+    if len(given.sums) == 1:
+        return lambda level: _rest(given.p, level, given.largest)
+    blocks = blockwise.spans(len(given.p))
+
+    def look(level: float) -> Rest:
+        def part(places: range) -> list[Rest]:
+            return [_rest(given.p[blocks[b]], level, given.largest) for b in places]
+
+        parts = [rest for some in blockwise.share(part, len(blocks), threads) for rest in some]
+        mass, unit = _added([(rest.mass, rest.unit) for rest in parts])
+        return Rest(
+            sum([rest.capped for rest in parts]),
+            mass,
+            unit,
+            max([rest.largest for rest in parts]),
+            min([rest.above for rest in parts]),
+        )
+
+    return look
+
+
+def _added(ratios: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return the sum of ratios whose denominators are powers of two: the largest is common."""
+    unit = max([below for _, below in ratios])
+    return sum([part * (unit // below) for part, below in ratios]), unit
+
+
+def _rest(p: Array, level: float, largest: float) -> Rest:
+    # Of the weights that are added up, none is above the largest.
+    exponent = max(math.frexp(min(level, largest))[1], LEAST)
+    counted, capped, *ends = inclusion.exact(p, level, exponent)
+    mass = _of_any_sizes(p, level).as_integer_ratio() if counted[3] else _ratio(counted, exponent)
+    return Rest(capped, *mass, *ends)
+
+
+def _ratio(counted: tuple[int, int, int, int], exponent: int) -> tuple[int, int]:
+    """Return as a ratio what is counted in the units of three grids."""
+    one, two, three = inclusion.GRIDS
+    mass = (counted[0] << (three - one)) + (counted[1] << (three - two)) + counted[2]
+    return mass << max(exponent - three, 0), 1 << max(three - exponent, 0)
 
 
 def _of_any_sizes(p: Array, tau: float) -> Fraction:
     """Return the exact sum of the entries below `tau`, whatever their sizes."""
-    mantissas, exponents = np.frexp(p[p < tau].astype(np.float64))
+    wide = p.astype(np.float64)
+    mantissas, exponents = np.frexp(wide[wide < tau])
     integers = np.ldexp(mantissas, 53).astype(np.int64)
     total = Fraction()
     for exponent in np.unique(exponents):
@@ -217,21 +247,43 @@ def check_span(smallest: float, s: float) -> None:
         )
 
 
-def _passed(p: Array, threads: int) -> CheckedWeights:
+def _passed(p: Array, threads: int, exact: bool = True) -> CheckedWeights:
     bits = p.view(np.uint32 if p.dtype.itemsize == 4 else np.uint64)
+    exponent = _exponent(p) if exact else None
     if len(p) <= blockwise.BLOCK:
-        mass, highest, live = inclusion.survey(p, bits)
-        return CheckedWeights(p, np.array([mass]), mass, highest, live)
+        mass, highest, live, counted = inclusion.survey(p, bits, exponent)
+        whole = _whole([counted], highest, exponent)
+        return CheckedWeights(p, np.array([mass]), mass, highest, live, whole)
     blocks = blockwise.spans(len(p))
     sums = np.empty(len(blocks))
     largest = np.empty(len(blocks), p.dtype)
     nonzero = np.empty(len(blocks), np.int64)
+    counts = [(0, 0, 0, 0)] * len(blocks)
 
     def look(part: range) -> None:
         for b in part:
-            sums[b], largest[b], nonzero[b] = inclusion.survey(p[blocks[b]], bits[blocks[b]])
+            sums[b], largest[b], nonzero[b], counts[b] = inclusion.survey(
+                p[blocks[b]], bits[blocks[b]], exponent
+            )
 
     blockwise.share(look, len(blocks), threads)
     # By bit patterns again: what is no number, or has a sign, comes after all that are sound.
     top = float(largest[largest.view(bits.dtype).argmax()])
-    return CheckedWeights(p, sums, math.fsum(sums), top, int(nonzero.sum()))
+    whole = _whole(counts, top, exponent)
+    return CheckedWeights(p, sums, math.fsum(sums), top, int(nonzero.sum()), whole)
+
+
+def _exponent(p: Array) -> int:
+    """Return a power of two that the largest of the weights is hardly above."""
+    return min(max(math.frexp(max(p[:HEAD].tolist()))[1] + SPARE, LEAST), MOST)
+
+
+def _whole(
+    counts: list[tuple[int, int, int, int]], largest: float, exponent: int | None
+) -> Rest | None:
+    """Return what blocks add up to, unless weights are too large or too small for their grids."""
+    if exponent is None:
+        return None
+    if not largest <= math.ldexp(1.0, exponent) or any(left for *_, left in counts):
+        return None
+    return Rest(0, *_added([_ratio(counted, exponent) for counted in counts]), largest, math.inf)

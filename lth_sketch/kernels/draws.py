@@ -16,6 +16,9 @@ BINS = 1 << (63 - SHIFT)
 BATCH = 1024
 # Entries that the merge of uniforms and running sum takes in one step.
 GROUP = 8
+# Products this close, relatively, to what they are compared with are left to a division, and so are
+# those near the smallest numbers.
+NEAR, TINY = 2.0**-50, 2.0**-900
 # Positions that a loop carries are unsigned: no test for a negative one delays the next step.
 NONE, ONE, STRIDE = np.uint64(0), np.uint64(1), np.uint64(GROUP)
 
@@ -335,17 +338,24 @@ def inverted(p: Array, tau: float, indices: Integers, weights: Array) -> None:
 
 
 @compiled
-def reaching(p: Array, uniforms: Floats, tau: float, indices: Integers, weights: Array) -> int:
-    """List the entries whose rank ``p / (1 - v)`` reaches `tau`, with `inverted` weights.
+def reaching(p: Array, uniforms: Floats, tau: float, first: int, indices: Integers) -> int:
+    """List the entries whose rank ``p / (1 - v)`` reaches `tau`, counted from `first`.
 
-    Returns their number; all arrays are (d,).
+    Returns their number; all arrays are (d,). Products decide, and divisions where one is in doubt.
     """
-    kept = 0
+    kept = doubts = 0
     for i in range(len(p)):
+        value = np.float64(p[i])
+        level = tau * (1.0 - uniforms[i])
         # Written always, and over again until it is kept: no branch to be predicted.
-        indices[kept] = i
-        kept += int(np.float64(p[i]) / (1.0 - uniforms[i]) >= tau)
-    inverted(p, tau, indices[:kept], weights[:kept])
+        indices[kept] = first + i
+        kept += int(value >= level)
+        doubts += int(abs(value - level) <= NEAR * level)
+    if doubts or tau < TINY:
+        kept = 0
+        for i in range(len(p)):
+            indices[kept] = first + i
+            kept += int(np.float64(p[i]) / (1.0 - uniforms[i]) >= tau)
     return kept
 
 

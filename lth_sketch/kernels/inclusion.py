@@ -6,73 +6,103 @@ import math
 
 import numpy as np
 
-from lth_sketch.kernels._jit import compiled, reduction
+from lth_sketch.kernels._jit import compiled
 from lth_sketch.validation import Array, Floats
 
 # Sums run side by side, a line of them a step: the same bits on every processor, at memory speed.
 LANES = 64
+# Units of the grids on which weights of at most 2^e are added exactly: 2^(e - 35), ...
+GRIDS = (35, 71, 107)
+INFINITE = 0x7FF << 52
 
 
 @compiled
-def survey(p: Array, bits: Array) -> tuple[float, float, int]:
-    """Return the sum of `p`, its entry of the largest bit pattern, and how many are not zero.
+def grids(exponent: int) -> tuple[float, float, float, float]:
+    """Return 2^exponent, and what rounds numbers up to it to the grids, see `counted`."""
+    top = exponent + 52
+    return (
+        math.ldexp(1.0, exponent),
+        math.ldexp(1.5, top - GRIDS[0]),
+        math.ldexp(1.5, top - GRIDS[1]),
+        math.ldexp(1.5, top - GRIDS[2]),
+    )
+
+
+@compiled
+def counted(x: float, grids: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """Return how many units of each grid add up to `x`, and the bits of what is left.
+
+    Adding and subtracting 1.5 * 2^k rounds to a multiple of 2^(k - 52), which the last bits of the
+    first result count. Sums of these integers are exact, in any order. What is larger than the
+    grids are for counts for nothing.
+    """
+    limit, one, two, three = grids
+    x = x if abs(x) <= limit else 0.0
+    shifted = x + one
+    first = int(np.float64(shifted).view(np.int64)) - int(np.float64(one).view(np.int64))
+    x -= shifted - one
+    shifted = x + two
+    second = int(np.float64(shifted).view(np.int64)) - int(np.float64(two).view(np.int64))
+    x -= shifted - two
+    shifted = x + three
+    third = int(np.float64(shifted).view(np.int64)) - int(np.float64(three).view(np.int64))
+    return first, second, third, int(np.float64(x - (shifted - three)).view(np.int64))
+
+
+@compiled
+def survey(
+    p: Array, bits: Array, exponent: int | None
+) -> tuple[float, float, int, tuple[int, int, int, int]]:
+    """Return the sum of `p`, its entry of the largest bit pattern, how many are not zero, and more.
 
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
     infinities, NaN and anything with a sign come after all of these, so one maximum is the check.
-    The sum is that of `LANES` sums: no processor may choose another order.
+    The sum is that of `LANES` sums: no processor may choose another order. The last result is the
+    sum as `exact` counts it, of the entries that are at most 2^exponent, if that is asked for.
     """
-    half = len(p) // 2
-    # Two streams at a time: memory is fetched ahead of both.
-    before, behind = bits[:half], bits[half:]
-    largest = bits[-1]
-    nonzero = 0
-    for i in range(half):
-        largest = max(largest, before[i], behind[i])
-        nonzero += int(before[i] != 0) + int(behind[i] != 0)
-    if len(p) % 2:
-        nonzero += int(bits[-1] != 0)
+    # It is compiled once for each kind of argument: without an exponent no line of this is left.
+    if exponent is not None:
+        units = grids(exponent)
+    largest = bits[0]
+    nonzero = first = second = third = left = 0
     sums = np.zeros(LANES)
     whole = len(p) - len(p) % LANES
-    for i in range(0, whole, LANES):
+    for start in range(0, whole, LANES):
         for k in range(LANES):
-            sums[k] += np.float64(p[i + k])
+            i = start + k
+            sums[k] += np.float64(p[i])
+            largest = max(largest, bits[i])
+            nonzero += int(bits[i] != 0)
+            if exponent is not None:
+                one, two, three, rest = counted(np.float64(p[i]), units)
+                first += one
+                second += two
+                third += three
+                left |= rest
     for i in range(whole, len(p)):
         sums[i - whole] += np.float64(p[i])
+        largest = max(largest, bits[i])
+        nonzero += int(bits[i] != 0)
+        if exponent is not None:
+            one, two, three, rest = counted(np.float64(p[i]), units)
+            first += one
+            second += two
+            third += three
+            left |= rest
     total = 0.0
     for k in range(LANES):
         # Python's own numbers grow to infinity without a word.
         total += float(sums[k])
     last = np.empty(1, bits.dtype)
     last[0] = largest
-    return total, float(last.view(p.dtype)[0]), nonzero
-
-
-@reduction
-def capped(p: Array, tau: float) -> tuple[float, int]:
-    """Return the sum of the entries below `tau`, and how many are not below."""
-    rest = 0.0
-    count = 0
-    for i in range(len(p)):
-        value = np.float64(p[i])
-        below = value < tau
-        rest += value if below else 0.0
-        count += not below
-    return rest, count
+    return total, float(last.view(p.dtype)[0]), nonzero, (first, second, third, left)
 
 
 @compiled
-def reached(p: Array, tau: float) -> int:
-    """Return how many entries are not below `tau`."""
-    count = 0
-    for i in range(len(p)):
-        # Widened, or numpy would round tau where nothing is compiled.
-        count += int(not np.float64(p[i]) < tau)
-    return count
-
-
-@compiled
-def exact(p: Array, tau: float, exponent: int) -> tuple[int, float, float, float, float]:
-    """Return how many entries are not below `tau`, and the sum of the others in exact parts.
+def exact(
+    p: Array, tau: float, exponent: int
+) -> tuple[tuple[int, int, int, int], int, float, float]:
+    """Add the entries below `tau` up exactly.
 
     Parameters
     ----------
@@ -85,53 +115,36 @@ def exact(p: Array, tau: float, exponent: int) -> tuple[int, float, float, float
 
     Returns
     -------
+    sum : (4,)
+        What adds up to the sum, in units of ``2^(exponent - GRIDS[k])``; the last one is zero
+        unless entries need a finer grid than the third: then the sum is not exact.
     count : int
         Number of entries that are not below.
-    first, second, third : float
-        Sums of multiples of three grids, each finer than the last.
-    left : float
-        The sum of the sizes of what is left, zero unless entries need finer grids: then the parts
-        before are exact, but not all.
+    below, above : float
+        The largest entry below, or 0, and the smallest one that is not, or infinity.
     """
-    # Adding and subtracting 1.5 * 2^k rounds to a multiple of 2^(k - 52). With these k no sum of
-    # multiples is rounded, in any order.
-    first = math.ldexp(1.5, exponent + 17)
-    second = math.ldexp(1.5, exponent - 19)
-    third = math.ldexp(1.5, exponent - 55)
-    sums = np.zeros((4, LANES))
-    a, b, c, left = sums[0], sums[1], sums[2], sums[3]
-    whole = len(p) - len(p) % LANES
-    count = 0
-    for i in range(0, whole, LANES):
-        for k in range(LANES):
-            value = np.float64(p[i + k])
-            below = value < tau
-            count += int(not below)
-            x = value if below else 0.0
-            multiple = (x + first) - first
-            a[k] += multiple
-            x -= multiple
-            multiple = (x + second) - second
-            b[k] += multiple
-            x -= multiple
-            multiple = (x + third) - third
-            c[k] += multiple
-            left[k] += abs(x - multiple)
-    for i in range(whole, len(p)):
+    units = grids(exponent)
+    count = first = second = third = left = 0
+    # Among numbers >= 0 the order of their bits is theirs.
+    largest, smallest = 0, INFINITE
+    for i in range(len(p)):
         value = np.float64(p[i])
         below = value < tau
         count += int(not below)
+        smallest = min(smallest, INFINITE if below else int(np.float64(value).view(np.int64)))
         x = value if below else 0.0
-        multiple = (x + first) - first
-        a[0] += multiple
-        x -= multiple
-        multiple = (x + second) - second
-        b[0] += multiple
-        x -= multiple
-        multiple = (x + third) - third
-        c[0] += multiple
-        left[0] += abs(x - multiple)
-    return count, a.sum(), b.sum(), c.sum(), left.sum()
+        largest = max(largest, int(np.float64(x).view(np.int64)))
+        one, two, three, rest = counted(x, units)
+        first += one
+        second += two
+        third += three
+        left |= rest
+    return (
+        (first, second, third, left),
+        count,
+        float(np.int64(largest).view(np.float64)),
+        float(np.int64(smallest).view(np.float64)),
+    )
 
 
 @compiled

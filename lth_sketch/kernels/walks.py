@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lth_sketch.kernels._jit import compiled, reduction
+from lth_sketch.kernels._jit import compiled
 from lth_sketch.validation import Array, Integers
 
 # Fractions of a unit are integers up to 2^FRACTION: their sums are exact, in any order, and a unit
@@ -18,24 +18,25 @@ WHOLE = float(UNIT)
 NONE, ONE = np.uint64(0), np.uint64(1)
 
 
-@reduction
+@compiled
 def steps(p: Array, tau: float) -> tuple[int, int]:
     """Return the sum of the fractions ``min(1, p_i / tau)``: units are high * 2^HALF + low.
 
     It is the sum of the very integers that `systematic` adds.
     """
     scale = WHOLE / tau
-    half = len(p) // 2
-    # Two streams at a time: memory is fetched ahead of both.
-    front, back = p[:half], p[half:]
-    last = int(min(np.float64(p[-1]) * scale, WHOLE)) if len(p) % 2 else 0
-    low = last & LOW
-    high = last >> HALF
-    for i in range(half):
-        a = int(min(np.float64(front[i]) * scale, WHOLE))
-        b = int(min(np.float64(back[i]) * scale, WHOLE))
-        low += (a & LOW) + (b & LOW)
-        high += (a >> HALF) + (b >> HALF)
+    # Adding and subtracting 1.5 * 2^(52 + k) rounds to a multiple of 2^k, which the first result
+    # counts in its last bits: for several numbers at once, while conversions come one by one.
+    upper, lower = 1.5 * 2.0 ** (52 + HALF), 1.5 * 2.0**52
+    none = int(np.float64(upper).view(np.int64))
+    zero = int(np.float64(lower).view(np.int64))
+    low = high = 0
+    for i in range(len(p)):
+        step = min(np.float64(p[i]) * scale, WHOLE)
+        shifted = step + upper
+        high += int(np.float64(shifted).view(np.int64)) - none
+        rest = np.floor(step - (shifted - upper))
+        low += int(np.float64(rest + lower).view(np.int64)) - zero
     return low, high
 
 

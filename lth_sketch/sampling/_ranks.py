@@ -5,6 +5,7 @@ Priority keeps the s largest ranks, top the s largest p, where every v_i is 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,11 +14,8 @@ from lth_sketch.inclusion import checked
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling._rows import Output, Rows, rewound, streams
+from lth_sketch.sampling._rows import Output, Rows, rewound, room, streams, trimmed
 from lth_sketch.validation import Array, Floats, Integers
-
-# Weights up to which one loop is the quicker, beyond them numpy's several.
-FEW = 1 << 11
 
 
 def _drawn_ranks(p: Array, rng: np.random.Generator, out: Floats) -> Floats:
@@ -76,27 +74,34 @@ def poisson(
 ) -> tuple[Integers, Array]:
     p = given.p
     tau = checked.threshold(given, s, threads)
-    if len(given.sums) == 1 and len(p) <= FEW:
-        indices, weights = np.empty(len(p), np.int64), np.empty(len(p), p.dtype)
-        count = draws.reaching(p, rng.random(len(p)), tau, indices, weights)
-        return indices[:count].copy(), weights[:count].copy()
     if len(given.sums) == 1:
-        return _kept(given, tau, _drawn_ranks(p, rng, np.empty(len(p))) >= tau)
+        listed = np.empty(len(p), np.int64)
+        indices = listed[: draws.reaching(p, rng.random(len(p)), tau, 0, listed)].copy()
+        weights = np.empty(len(indices), p.dtype)
+        draws.inverted(p, tau, indices, weights)
+        return indices, weights
     blocks = blockwise.spans(len(p))
     children = streams(rng, len(blocks))
-    counts = np.empty(len(blocks), np.int64)
-    kept: dict[int, Array] = {}
+    # By Bernstein's inequality a draw needs more than this with a chance below 1e-300.
+    most = s + 40 * math.isqrt(s) + 640
+    indices, weights = room(min(given.nonzero, most), p.dtype)
+    # Scratch goes from block to block: memory that is new each time costs more than the loop.
+    size = len(p[blocks[0]])
+    idle = [(np.empty(size), np.empty(size, np.int64)) for _ in range(threads)]
 
-    def run(part: range) -> None:
-        scratch = np.empty(len(p[blocks[0]]))
-        for b in part:
-            block = p[blocks[b]]
-            keep = _drawn_ranks(block, children[b], scratch[: len(block)]) >= tau
-            counts[b] = np.count_nonzero(keep)
-            kept[b] = np.packbits(keep)
+    def run(b: int, place: Callable[[int], slice]) -> None:
+        block, first = p[blocks[b]], blocks[b].start
+        scratch = idle.pop()
+        uniforms, listed = scratch
+        children[b].random(out=uniforms[: len(block)])
+        count = draws.reaching(block, uniforms, tau, first, listed)
+        kept = place(count)
+        indices[kept] = listed[:count]
+        idle.append(scratch)
+        draws.inverted(p, tau, indices[kept], weights[kept])
 
-    blockwise.share(run, len(blocks), threads)
-    return _listed(given, tau, counts, lambda b: np.unpackbits(kept[b]), threads)
+    length = blockwise.chain(run, len(blocks), threads)
+    return trimmed(length, indices, weights)
 
 
 def poisson_rows(given: CheckedWeights, s: int, threads: int) -> Rows:

@@ -9,7 +9,7 @@ import numpy as np
 from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import draws
 from lth_sketch.parallel import blockwise
-from lth_sketch.sampling._rows import Output, Rows, streams
+from lth_sketch.sampling._rows import Output, Rows, room, streams, trimmed
 from lth_sketch.validation import Array, Integers
 
 _NO_INDICES = np.empty(0, np.int64)
@@ -31,10 +31,8 @@ def multinomial(
     split = np.zeros(len(blocks), np.int64)
     split[live] = rng.multinomial(s, sums[live] / given.total) if len(blocks) > 1 else s
     children = streams(rng, len(blocks))
-    # Room for draws that never meet: what is not written costs no memory, and goes back.
-    room = int(np.minimum(split, len(p[blocks[0]])).sum())
-    indices = np.empty(room, np.int64)
-    weights = np.empty(room, p.dtype)
+    # As if the draws never met.
+    indices, weights = room(int(np.minimum(split, len(p[blocks[0]])).sum()), p.dtype)
 
     def run(b: int, place: Callable[[int], slice]) -> None:
         block, n = p[blocks[b]], int(split[b])
@@ -44,9 +42,7 @@ def multinomial(
         draws.counted(block, scratch, share, first, indices[kept], weights[kept])
 
     length = blockwise.chain(run, len(blocks), threads)
-    indices.resize(length, refcheck=False)
-    weights.resize(length, refcheck=False)
-    return indices, weights
+    return trimmed(length, indices, weights)
 
 
 def _few(given: CheckedWeights, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:

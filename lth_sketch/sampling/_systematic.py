@@ -11,7 +11,7 @@ from lth_sketch.inclusion.checked import CheckedWeights
 from lth_sketch.kernels import walks
 from lth_sketch.parallel import blockwise
 from lth_sketch.sampling import _ranks
-from lth_sketch.sampling._rows import Output, Rows
+from lth_sketch.sampling._rows import Output, Rows, room, trimmed
 from lth_sketch.validation import Array, Integers
 
 # Thresholds below SMALL are lifted by a power of two: exactly, and without overflow.
@@ -28,8 +28,7 @@ def systematic(
     if len(given.sums) == 1:
         return _alone(p, tau, s, rng)
     blocks = blockwise.spans(len(p))
-    indices = np.empty(s, np.int64)
-    weights = np.empty(s, p.dtype)
+    indices, weights = room(s, p.dtype)
 
     def walk(b: int, place: Callable[[int], slice]) -> None:
         block, level = _lifted(p[blocks[b]], tau)
@@ -45,7 +44,7 @@ def systematic(
     while completed != s:
         start = int(rng.integers(walks.UNIT))
         completed = (start + blockwise.chain(walk, len(blocks), threads)) >> walks.FRACTION
-    return indices, weights
+    return trimmed(s, indices, weights)
 
 
 def _alone(p: Array, tau: float, s: int, rng: np.random.Generator) -> tuple[Integers, Array]:

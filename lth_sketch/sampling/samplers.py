@@ -239,11 +239,14 @@ def _arguments(
     single = n_jobs is None and type(p) is np.ndarray and p.size <= blockwise.BLOCK
     threads = 1 if single and alone else validation.workers(n_jobs)
     generator = validation.generator(rng)
-    given = checked.survey(p, threads, scaled=record.unbiased)
+    exact = design in _THRESHOLDS
+    given = checked.survey(p, threads, scaled=record.unbiased, exact=exact)
     given.check_size(s, record)
     return given, s, generator, threads
 
 
+# Those that keep inclusion probabilities, the weights over a threshold.
+_THRESHOLDS = frozenset({"poisson", "systematic", "pivotal", "conditional"})
 _DRAWS: dict[str, _Draw] = {
     "multinomial": _replacement.multinomial,
     "poisson": _ranks.poisson,
