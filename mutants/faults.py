@@ -165,8 +165,8 @@ FAULTS = (
     _fault(
         "weights summed in float32",
         "kernels/inclusion.py",
-        "sums[k] += np.float64(p[i])",
-        "sums[k] = np.float64(np.float32(sums[k]) + np.float32(p[i]))",
+        "sums[k] += value",
+        "sums[k] = np.float64(np.float32(sums[k]) + np.float32(value))",
         "sampling_replayed",
         "sampling",
         "inclusion",
@@ -174,8 +174,8 @@ FAULTS = (
     _fault(
         "rests summed in float32",
         "kernels/inclusion.py",
-        "x = x if abs(x) <= limit else 0.0",
-        "x = np.float64(np.float32(x)) if abs(x) <= limit else 0.0",
+        "shifted = x + one",
+        "x = float(np.float32(x))\n    shifted = x + one",
         "processors",
         "kernels",
     ),

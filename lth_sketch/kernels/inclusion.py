@@ -6,22 +6,24 @@ import math
 
 import numpy as np
 
-from lth_sketch.kernels._jit import compiled
+from lth_sketch.kernels._jit import compiled, prefetch
 from lth_sketch.validation import Array, Floats
 
 # Sums run side by side, a line of them a step: the same bits on every processor, at memory speed.
 LANES = 64
+# Entries of a line of memory, and how many ahead of their use they are asked for: a pass over
+# 200 MB took 14.5 ms with that and 17 without, on two cores.
+LINE, AHEAD = 8, 1024
 # Units of the grids on which weights of at most 2^e are added exactly: 2^(e - 35), ...
 GRIDS = (35, 71, 107)
 INFINITE = 0x7FF << 52
 
 
 @compiled
-def grids(exponent: int) -> tuple[float, float, float, float]:
-    """Return 2^exponent, and what rounds numbers up to it to the grids, see `counted`."""
+def grids(exponent: int) -> tuple[float, float, float]:
+    """Return what rounds numbers up to 2^exponent to the grids when it is added, see `counted`."""
     top = exponent + 52
     return (
-        math.ldexp(1.0, exponent),
         math.ldexp(1.5, top - GRIDS[0]),
         math.ldexp(1.5, top - GRIDS[1]),
         math.ldexp(1.5, top - GRIDS[2]),
@@ -29,24 +31,36 @@ def grids(exponent: int) -> tuple[float, float, float, float]:
 
 
 @compiled
-def counted(x: float, grids: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    """Return how many units of each grid add up to `x`, and the bits of what is left.
+def counted(x: float, grids: tuple[float, float, float]) -> tuple[int, int, int, int]:
+    """Return bits that count how many units of each grid add up to `x`, and the bits of the rest.
 
     Adding and subtracting 1.5 * 2^k rounds to a multiple of 2^(k - 52), which the last bits of the
-    first result count. Sums of these integers are exact, in any order. What is larger than the
-    grids are for counts for nothing.
+    first result count. Sums of these integers are exact, in any order, up to multiples of 2^64.
     """
-    limit, one, two, three = grids
-    x = x if abs(x) <= limit else 0.0
+    one, two, three = grids
     shifted = x + one
-    first = int(np.float64(shifted).view(np.int64)) - int(np.float64(one).view(np.int64))
+    first = int(np.float64(shifted).view(np.int64))
     x -= shifted - one
     shifted = x + two
-    second = int(np.float64(shifted).view(np.int64)) - int(np.float64(two).view(np.int64))
+    second = int(np.float64(shifted).view(np.int64))
     x -= shifted - two
     shifted = x + three
-    third = int(np.float64(shifted).view(np.int64)) - int(np.float64(three).view(np.int64))
+    third = int(np.float64(shifted).view(np.int64))
     return first, second, third, int(np.float64(x - (shifted - three)).view(np.int64))
+
+
+@compiled
+def beyond(
+    total: tuple[int, int, int, int], terms: int, grids: tuple[float, float, float]
+) -> tuple[int, int, int, int]:
+    """Take the bits of so many zeros from a sum of what `counted` returns."""
+    one, two, three = grids
+    return (
+        total[0] - terms * int(np.float64(one).view(np.int64)),
+        total[1] - terms * int(np.float64(two).view(np.int64)),
+        total[2] - terms * int(np.float64(three).view(np.int64)),
+        total[3],
+    )
 
 
 @compiled
@@ -58,7 +72,7 @@ def survey(
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
     infinities, NaN and anything with a sign come after all of these, so one maximum is the check.
     The sum is that of `LANES` sums: no processor may choose another order. The last result is the
-    sum as `exact` counts it, of the entries that are at most 2^exponent, if that is asked for.
+    sum as `exact` counts it, if that is asked for and no entry is above 2^exponent.
     """
     # It is compiled once for each kind of argument: without an exponent no line of this is left.
     if exponent is not None:
@@ -66,36 +80,44 @@ def survey(
     largest = bits[0]
     nonzero = first = second = third = left = 0
     sums = np.zeros(LANES)
+    line = p.reshape(1, len(p))
     whole = len(p) - len(p) % LANES
     for start in range(0, whole, LANES):
+        for k in range(0, LANES, LINE):
+            prefetch(line, 0, start + k + AHEAD)
         for k in range(LANES):
             i = start + k
-            sums[k] += np.float64(p[i])
+            # Python's own numbers grow to infinity without a word.
+            value = float(p[i])
+            sums[k] += value
             largest = max(largest, bits[i])
             nonzero += int(bits[i] != 0)
             if exponent is not None:
-                one, two, three, rest = counted(np.float64(p[i]), units)
+                one, two, three, rest = counted(value, units)
                 first += one
                 second += two
                 third += three
                 left |= rest
     for i in range(whole, len(p)):
-        sums[i - whole] += np.float64(p[i])
+        value = float(p[i])
+        sums[i - whole] += value
         largest = max(largest, bits[i])
         nonzero += int(bits[i] != 0)
         if exponent is not None:
-            one, two, three, rest = counted(np.float64(p[i]), units)
+            one, two, three, rest = counted(value, units)
             first += one
             second += two
             third += three
             left |= rest
     total = 0.0
     for k in range(LANES):
-        # Python's own numbers grow to infinity without a word.
         total += float(sums[k])
     last = np.empty(1, bits.dtype)
     last[0] = largest
-    return total, float(last.view(p.dtype)[0]), nonzero, (first, second, third, left)
+    parts = (first, second, third, left)
+    if exponent is not None:
+        parts = beyond(parts, len(p), units)
+    return total, float(last.view(p.dtype)[0]), nonzero, parts
 
 
 @compiled
@@ -140,7 +162,7 @@ def exact(
         third += three
         left |= rest
     return (
-        (first, second, third, left),
+        beyond((first, second, third, left), len(p), units),
         count,
         float(np.int64(largest).view(np.float64)),
         float(np.int64(smallest).view(np.float64)),

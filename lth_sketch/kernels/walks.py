@@ -14,8 +14,25 @@ UNIT = 1 << FRACTION
 HALF = FRACTION // 2
 LOW = (1 << HALF) - 1
 WHOLE = float(UNIT)
+# What rounds to multiples of 2^HALF, and to integers, when it is added and subtracted.
+UPPER, LOWER = 1.5 * 2.0 ** (52 + HALF), 1.5 * 2.0**52
 # Positions that a loop carries are unsigned: no test for a negative one delays the next step.
 NONE, ONE = np.uint64(0), np.uint64(1)
+
+
+@compiled
+def fraction(p: float, scale: float) -> tuple[int, int]:
+    """Return the fraction ``min(1, p / tau)`` in units of 2^-HALF and in what is left of these.
+
+    Both as bits that `steps` takes the zeros from. Adding and subtracting 1.5 * 2^(52 + k) rounds
+    to a multiple of 2^k, which the last bits of the first result count: for several numbers at
+    once, while conversions come one by one.
+    """
+    step = min(p * scale, WHOLE)
+    shifted = step + UPPER
+    rest = np.floor(step - (shifted - UPPER))
+    high = int(np.float64(shifted).view(np.int64))
+    return high, int(np.float64(rest + LOWER).view(np.int64))
 
 
 @compiled
@@ -25,19 +42,21 @@ def steps(p: Array, tau: float) -> tuple[int, int]:
     It is the sum of the very integers that `systematic` adds.
     """
     scale = WHOLE / tau
-    # Adding and subtracting 1.5 * 2^(52 + k) rounds to a multiple of 2^k, which the first result
-    # counts in its last bits: for several numbers at once, while conversions come one by one.
-    upper, lower = 1.5 * 2.0 ** (52 + HALF), 1.5 * 2.0**52
-    none = int(np.float64(upper).view(np.int64))
-    zero = int(np.float64(lower).view(np.int64))
-    low = high = 0
-    for i in range(len(p)):
-        step = min(np.float64(p[i]) * scale, WHOLE)
-        shifted = step + upper
-        high += int(np.float64(shifted).view(np.int64)) - none
-        rest = np.floor(step - (shifted - upper))
-        low += int(np.float64(rest + lower).view(np.int64)) - zero
-    return low, high
+    half = len(p) // 2
+    # Two streams at a time: memory is fetched ahead of both.
+    front, back = p[:half], p[half:]
+    high = low = 0
+    if len(p) % 2:
+        high, low = fraction(np.float64(p[-1]), scale)
+    for i in range(half):
+        more, rest = fraction(np.float64(front[i]), scale)
+        high += more
+        low += rest
+        more, rest = fraction(np.float64(back[i]), scale)
+        high += more
+        low += rest
+    none, zero = int(np.float64(UPPER).view(np.int64)), int(np.float64(LOWER).view(np.int64))
+    return low - len(p) * zero, high - len(p) * none
 
 
 @compiled
