@@ -49,19 +49,20 @@ def row_squares(A: Array, out: Floats) -> None:
     d, r = A.shape
     sums = np.empty(LANES)
     whole = r - r % LANES
+    used = min(whole, LANES)
     for i in range(d):
         total = 0.0
-        if whole > 0:
-            sums[:] = 0.0
-            for start in range(0, whole, LANES):
-                # Rows follow one another: beyond the end of this one lies the next.
-                for k in range(0, LANES, LINE):
-                    prefetch(A, i, start + k + FURTHER)
-                for k in range(LANES):
-                    value = np.float64(A[i, start + k])
-                    sums[k] += value * value
+        # No test whether there is a line: that would keep the loop from being vectorised.
+        sums[:used] = 0.0
+        for start in range(0, whole, LANES):
+            # Rows follow one another: beyond the end of this one lies the next.
+            for k in range(0, LANES, LINE):
+                prefetch(A, i, start + k + FURTHER)
             for k in range(LANES):
-                total += sums[k]
+                value = np.float64(A[i, start + k])
+                sums[k] += value * value
+        for k in range(used):
+            total += sums[k]
         for k in range(whole, r):
             value = np.float64(A[i, k])
             total += value * value
