@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import sized_weights
 
@@ -81,6 +81,7 @@ def test_systematic_sets_enumerated():
 
 
 @given(sized_weights(max_size=5))
+@example((np.array([1.0, 1.0, 0.5, 0.001, 0.001]), 4))
 def test_priority_matches_exact_polynomials(case):
     p, s = case
     p = p / p.max()

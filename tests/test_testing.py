@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import reference
@@ -117,10 +119,38 @@ def test_poisson_lists_every_subset_once():
     np.testing.assert_array_equal(chances, [0.25] * 4)
 
 
-def test_systematic_starts_that_agree_but_for_rounding_are_one():
+def test_systematic_starts_that_agree_are_one():
     masks, chances = enumerate_masks(np.full(10, 0.1), 6, "systematic")
     assert len(masks) == 5
     np.testing.assert_allclose(chances, 0.2, rtol=EXACT)
+
+
+@pytest.mark.parametrize("design", ["poisson", "systematic", "conditional", "pivotal"])
+@pytest.mark.parametrize("tiny", [2.0**-40, 2.0**-60, 2.0**-500])
+def test_an_outcome_is_listed_however_rare(design, tiny):
+    """Of two draws from 1, 1 and next to nothing the last one is kept at times: one is not sure."""
+    masks, chances = enumerate_masks([1.0, tiny, 1.0], 2, design)
+    large, small = (2 * Fraction(x) / (2 + Fraction(tiny)) for x in (1.0, tiny))
+    exact = small
+    if design == "conditional":
+        without, pairs = large**2 * (1 - small), 2 * large * small * (1 - large)
+        exact = pairs / (without + pairs)
+    assert chances[masks[:, 1] > 0].sum() == pytest.approx(float(exact), rel=EXACT)
+    np.testing.assert_allclose(chances @ masks, 1.0, rtol=EXACT)
+
+
+@pytest.mark.parametrize("scale", [1, 7, 11])
+@pytest.mark.parametrize("design", ["poisson", "systematic", "conditional", "pivotal"])
+def test_sure_entries_are_sure(design, scale):
+    """With 3 draws from 1, 2, 3, 3 the last two are kept for certain, not but for rounding."""
+    masks, _ = enumerate_masks([scale, 2 * scale, 3 * scale, 3 * scale], 3, design)
+    np.testing.assert_allclose(masks[:, 2:], 1.0, rtol=EXACT)
+
+
+@pytest.mark.parametrize("design", ["multinomial", "poisson", "systematic", "hybrid", "pivotal"])
+def test_masks_that_would_overflow_are_refused(design):
+    with pytest.raises(ValueError, match=r"too many orders of magnitude.*1e-310 beside 1\.0"):
+        enumerate_masks([1.0, 1e-310, 0.5], 2, design)
 
 
 def test_a_law_too_large_to_list_is_refused():

@@ -20,6 +20,8 @@ Chosen = Callable[[list[str]], list[str]]
 WANTED = ".npz file of plain arrays"
 # Arguments of numpy's own writer, which takes the names of arrays as arguments too.
 RESERVED = ("allow_pickle", "file")
+# Bytes in the name of a member of an archive, at most.
+LONGEST = 0xFFFF
 
 
 def read(file: Path, chosen: Chosen = list) -> Arrays:
@@ -46,6 +48,11 @@ def write(file: Path, arrays: Arrays) -> None:
             raise ValueError(
                 f"numpy takes {name!r} and {name + '.npy'!r} of an .npz file for one; rename one, "
                 "or write .safetensors"
+            )
+        if len(f"{name}.npy".encode(errors="surrogatepass")) > LONGEST:
+            raise ValueError(
+                f"{name[:20]!r}... cannot be written as a name in an .npz file, which has at most "
+                f"{LONGEST:,} bytes; shorten it"
             )
         if arrays[name].dtype.hasobject:
             raise TypeError(f"{name} must hold numbers to be written; got objects")

@@ -63,7 +63,10 @@ def rule(q: Floats, s: int) -> Rule:
     def width(z: Floats | float) -> Floats:
         sure = np.searchsorted(kinks, z, side="right")
         spread = np.sqrt(np.maximum(SPREAD, law(z)[1]))
-        return np.asarray(np.minimum(z, spread / sums[sure]))
+        left = sums[sure]
+        # Where every entry is sure nothing is left that spreads.
+        free = np.divide(spread, left, out=np.full(np.shape(z), np.inf), where=left > 0)
+        return np.asarray(np.minimum(z, free))
 
     def settled(z: float) -> float:
         """Bernstein's exponent, negative where fewer than s is the likely outcome."""

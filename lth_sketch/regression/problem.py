@@ -305,7 +305,8 @@ def permutation(value: npt.ArrayLike, d: int) -> Integers:
             f"order must be a permutation of the {d} features, of shape ({d},); "
             f"got shape {result.shape}"
         )
-    wrong = np.flatnonzero(np.bincount(result[(result >= 0) & (result < d)], minlength=d) != 1)
+    inside = result[(result >= 0) & (result < d)].astype(np.int64)
+    wrong = np.flatnonzero(np.bincount(inside, minlength=d) != 1)
     if wrong.size:
         raise ValueError(
             f"order must hold each of 0, ..., {d - 1} once; {wrong[0]} is missing or repeated"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import combinations_with_replacement
+from bisect import bisect_right
+from itertools import combinations_with_replacement, pairwise
 from itertools import product as product_of
 from math import comb
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ from lth_sketch.validation import Floats
 
 # Outcomes that `enumerate_masks` lists at most.
 OUTCOMES = 2**20
+# Ratio of the smallest of p to the largest, below which masks overflow.
+SPAN = 2.0**-1020
 
 
 def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tuple[Floats, Floats]:
@@ -59,8 +63,13 @@ def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tu
     given = validation.weights("p", p)
     s = validation.count("s", s)
     record.check(s, given)
-    # Only the order counts for a mask that is not drawn, which a division might change.
-    return _LAWS[design](validation.probabilities("p", given) if record.unbiased else given, s)
+    live = given[given > 0]
+    if record.unbiased and live.min() / len(live) / s < live.max() * SPAN:
+        raise ValueError(
+            f"p spans too many orders of magnitude: its masks overflow, of {live.min()} beside "
+            f"{live.max()}; raise the smallest entries, or set them to zero"
+        )
+    return _LAWS[design](given, s)
 
 
 def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
@@ -90,7 +99,8 @@ def squared_errors(product: Product, masks: npt.ArrayLike) -> Floats:
     return np.asarray(np.einsum("njk,njk->n", errors, errors))
 
 
-def _multinomial_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+def _multinomial_law(weights: Floats, s: int) -> tuple[Floats, Floats]:
+    p = validation.probabilities("p", weights)
     live = np.flatnonzero(p)
     outcomes = comb(s + len(live) - 1, s)
     if outcomes > OUTCOMES:
@@ -112,45 +122,50 @@ def _multinomial_law(p: Floats, s: int) -> tuple[Floats, Floats]:
 
 
 def _poisson_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    pi = _inclusions(p, s)
-    loose = np.flatnonzero((pi > 0) & (pi < 1))
+    steps, unit = _steps(p, s)
+    pi, rest = (np.array([step / unit for step in some]) for some in (steps, unit - steps))
+    loose = np.flatnonzero((steps > 0) & (steps < unit))
     if 2 ** len(loose) > OUTCOMES:
         raise ValueError(
             f"{len(loose)} independent entries have 2^{len(loose)} outcomes, more than {OUTCOMES}; "
             "use a larger s or a shorter p"
         )
     kept = np.array(list(product_of([False, True], repeat=len(loose))))
-    masks = np.tile(np.where(pi == 1, 1.0, 0.0), (len(kept), 1))
+    masks = np.tile(np.where(steps == unit, 1.0, 0.0), (len(kept), 1))
     masks[:, loose] = kept / pi[loose]
-    return masks, np.where(kept, pi[loose], 1 - pi[loose]).prod(axis=1)
+    return masks, np.where(kept, pi[loose], rest[loose]).prod(axis=1)
 
 
 def _systematic_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    pi = _inclusions(p, s)
-    ends = np.cumsum(pi)
-    starts = np.unique(np.concatenate([[0.0, 1.0], ends - np.floor(ends)]))
-    # Ends that agree but for rounding are one.
-    starts = starts[np.append(np.diff(starts) > ROUNDING * s, True)]
-    starts[0] = 0.0
-    middle, chances = (starts[1:] + starts[:-1]) / 2, np.diff(starts)
-    points = np.add.outer(middle, np.arange(s))
-    masks = np.zeros((len(middle), len(p)))
-    for mask, at in zip(masks, points, strict=True):
-        kept = np.searchsorted(ends, at)
-        mask[kept] = 1.0 / pi[kept]
-    return masks, chances
+    steps, unit = _steps(p, s)
+    ends = np.cumsum(steps).tolist()
+    # Between these starts of the walk nothing changes: whatever lies in one will do for all of it.
+    starts = sorted({0, unit, *(end % unit for end in ends)})
+    masks = np.zeros((len(starts) - 1, len(p)))
+    for mask, start in zip(masks, starts, strict=False):
+        kept = [bisect_right(ends, start + k * unit) for k in range(s)]
+        mask[kept] = [unit / steps[i] for i in kept]
+    return masks, np.array([(b - a) / unit for a, b in pairwise(starts)])
 
 
-def _inclusions(p: Floats, s: int) -> Floats:
-    """Return ``min(1, p_i / tau)`` with sum s, trying every number of ones."""
-    positive = np.sort(p[p > 0])[::-1]
+def _steps(p: Floats, s: int) -> tuple[Any, int]:
+    """Return ``min(1, p_i / tau)`` with sum s as integers, and how many are one: without rounding.
+
+    Every number of ones is tried.
+    """
+    ratios = [float(x).as_integer_ratio() for x in p]
+    common = max(below for _, below in ratios)
+    weights = np.array([above * (common // below) for above, below in ratios], dtype=object)
+    positive = sorted((x for x in weights if x), reverse=True)
     if s == len(positive):
-        return np.where(p > 0, 1.0, 0.0)
-    for sure in range(s):
-        tau = positive[sure:].sum() / (s - sure)
-        if positive[sure] < tau:
-            return np.asarray(np.minimum(1.0, p / tau))
-    return np.where(p >= positive[s - 1], 1.0, 0.0)
+        return np.array([int(x > 0) for x in weights], dtype=object), 1
+    rest = sum(positive)
+    for sure, largest in enumerate(positive):
+        # The threshold is rest / (s - sure).
+        if largest * (s - sure) <= rest:
+            break
+        rest -= largest
+    return np.minimum(weights * (s - sure), rest), rest
 
 
 def _priority_law(p: Floats, s: int) -> tuple[Floats, Floats]:
@@ -160,7 +175,8 @@ def _priority_law(p: Floats, s: int) -> tuple[Floats, Floats]:
     )
 
 
-def _hybrid_law(p: Floats, s: int) -> tuple[Floats, Floats]:
+def _hybrid_law(weights: Floats, s: int) -> tuple[Floats, Floats]:
+    p = validation.probabilities("p", weights)
     order = np.argsort(-p, kind="stable")[: np.count_nonzero(p)]
     if s >= len(order):
         return np.where(p > 0, 1.0, 0.0)[None], np.ones(1)
@@ -173,40 +189,44 @@ def _hybrid_law(p: Floats, s: int) -> tuple[Floats, Floats]:
     sure = int(np.flatnonzero(np.array(costs) <= min(costs) * (1 + ROUNDING))[0])
     rest = p.copy()
     rest[order[:sure]] = 0.0
-    masks, chances = _multinomial_law(rest / rest.sum(), s - sure)
+    masks, chances = _multinomial_law(rest, s - sure)
     masks[:, order[:sure]] = 1.0
     return masks, chances
 
 
 def _pivotal_law(p: Floats, s: int) -> tuple[Floats, Floats]:
-    pi = _inclusions(p, s)
+    steps, unit = _steps(p, s)
     # What each entry has left of its probability, with the chance of that.
-    states = {tuple(pi): 1.0}
+    states = {tuple(steps): 1.0}
     last = -1
-    for i in np.flatnonzero((pi > 0) & (pi < 1)):
-        following: dict[tuple[float, ...], float] = {}
+    for i in np.flatnonzero((steps > 0) & (steps < unit)):
+        following: dict[tuple[int, ...], float] = {}
         for state, chance in states.items():
-            waiting = [k for k in range(i) if ROUNDING < state[k] < 1 - ROUNDING]
-            for left, share in _duel(state, waiting[0], int(i)) if waiting else ((state, 1.0),):
+            waiting = [k for k in range(i) if 0 < state[k] < unit]
+            duel = _duel(state, waiting[0], int(i), unit) if waiting else ((state, 1.0),)
+            for left, share in duel:
                 following[left] = following.get(left, 0.0) + chance * share
         states, last = following, int(i)
     if len(states) > OUTCOMES or last >= len(p):
         raise ValueError(f"s = {s} has more outcomes than {OUTCOMES}; use a shorter p")
-    kept = np.rint(np.array(list(states)))
-    masks = np.divide(kept, pi, out=np.zeros_like(kept), where=pi > 0)
-    return masks, np.array(list(states.values()))
+    masks = [
+        [unit / step if left else 0.0 for left, step in zip(state, steps, strict=True)]
+        for state in states
+    ]
+    return np.array(masks), np.array(list(states.values()))
 
 
 def _duel(
-    state: tuple[float, ...], k: int, i: int
-) -> tuple[tuple[tuple[float, ...], float], tuple[tuple[float, ...], float]]:
+    state: tuple[int, ...], k: int, i: int, unit: int
+) -> tuple[tuple[tuple[int, ...], float], tuple[tuple[int, ...], float]]:
     a, b = state[k], state[i]
-    high, low = (a + b, 0.0) if a + b < 1 - ROUNDING else (1.0, max(0.0, a + b - 1.0))
-    share = a / (a + b) if low == 0.0 and high < 1.0 else (1 - b) / (2 - a - b)
+    high, low = min(a + b, unit), max(0, a + b - unit)
+    # The part of the one that keeps the more, and of the other: neither is what rounding leaves.
+    parts = (a, b) if low == 0 else (unit - b, unit - a)
     first, second = list(state), list(state)
     first[k], first[i] = high, low
     second[k], second[i] = low, high
-    return (tuple(first), share), (tuple(second), 1.0 - share)
+    return (tuple(first), parts[0] / sum(parts)), (tuple(second), parts[1] / sum(parts))
 
 
 def _conditional_law(p: Floats, s: int) -> tuple[Floats, Floats]:
