@@ -121,8 +121,8 @@ def advise(
     hidden layer, two kinds of initial weights) it was 13 of 14, and 19 of 23 of those that five
     seeds do not decide were called "same". The numbers by layer are no guesses.
 
-    Without X it takes seconds for 10^8 weights. With X every score costs sixteen backward passes,
-    and four products of each layer's weights with the Gram matrix of its inputs: minutes there.
+    Without X it takes seconds for 10^8 weights. With X every score costs sixteen backward passes in
+    float64, and five products of each layer's weights with its inputs: minutes there.
 
     Examples
     --------
@@ -137,11 +137,13 @@ def advise(
     net = plain(module)
     chosen: dict[str, Any] = {"include": include, "exclude": exclude}
     by_score = {}
+    layers: dict[str, products.LayerProduct] = {}
     for name in _names(net, score, X, y):
         values = finding.scores(net, name, X, y, output=output, rng=generator, **chosen)
         told = advice.advise(values, share, score=name)
         if X is not None:
-            told = _seen(net, values, told, X, output, planned, generator, chosen)
+            layers = layers or products.layer_products(net, X, progress=False, **chosen)
+            told = _seen(net, values, told, layers, X, output, planned, generator, chosen)
         by_score[name] = told
     return by_score
 
@@ -199,6 +201,7 @@ def _seen(
     net: nn.Module,
     values: dict[str, Array],
     told: Advice,
+    layers: dict[str, products.LayerProduct],
     X: Any,
     output: Output,
     steps: int,
@@ -207,13 +210,12 @@ def _seen(
 ) -> Advice:
     """Return advice with the errors of layers and the verdict on masks that are tried."""
     places = {name: sites[0] for name, sites in choose(net, **chosen).pruned.items()}
-    layers = products.layer_products(net, X, progress=False, **chosen)
     top = _mask(values, told.density, places, "top", rng)
     draws = [_mask(values, told.density, places, "priority", rng) for _ in range(TRIED)]
     rows, worst = [], {"top": 0.0, "draw": 0.0}
     for row in told.layers:
         product = layers[row.name]
-        if any(block.gram is None for block in product.blocks):
+        if any(block.products is None and block.inputs is None for block in product.blocks):
             rows.append(row)
             continue
         size = float(product.values2.sum())

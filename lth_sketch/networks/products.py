@@ -33,14 +33,31 @@ class Block(NamedTuple):
         Which rows of the weight, as a matrix (outputs, inputs).
     squares : (k,) array
         Squared norms of the inputs' columns.
-    gram : (k, k) or (k,) array, or None
+    products : (k, k) or (k,) array, or None
         Products of the inputs' columns with each other; their squares alone where all others are
-        zero (a look-up), and None where they were not asked for.
+        zero (a look-up), and None where they were not asked for or the inputs are kept.
+    inputs : (r, k) array, or None
+        The inputs themselves, where they have fewer rows than columns.
     """
 
     outputs: slice
     squares: Floats
-    gram: Floats | None
+    products: Floats | None
+    inputs: Floats | None = None
+
+    @property
+    def gram(self) -> Floats | None:
+        """`products`, of the inputs where these are kept; None where they were not asked for."""
+        return self.products if self.inputs is None else self.inputs.T @ self.inputs
+
+    def squared_norms(self, weights: Floats) -> Floats:
+        """Return the squared norm of ``inputs @ w`` for each row w of (outputs, k) weights."""
+        if self.inputs is not None:
+            return np.asarray(np.square(weights @ self.inputs.T).sum(axis=1))
+        assert self.products is not None
+        diagonal = self.products.ndim == 1
+        half = weights * self.products if diagonal else weights @ self.products
+        return np.asarray(np.maximum(np.einsum("ij,ij->i", half, weights), 0.0))
 
 
 class LayerProduct:
@@ -110,9 +127,7 @@ class LayerProduct:
         gaps = (matrix.astype(np.float64) - 1.0) * self.weight
         errors = np.empty(len(gaps))
         for block in self.blocks:
-            part, gram = gaps[block.outputs], self._gram(block)
-            half = part * gram if gram.ndim == 1 else part @ gram
-            errors[block.outputs] = np.maximum(np.einsum("ij,ij->i", half, part), 0.0)
+            errors[block.outputs] = self._exact(block).squared_norms(gaps[block.outputs])
         return errors
 
     def moment(self, s: Any) -> Floats:
@@ -166,7 +181,8 @@ class LayerProduct:
         if not 0 <= at < len(self.weight):
             raise ValueError(f"output must lie in 0 to {len(self.weight) - 1}; got {output}")
         block = next(b for b in self.blocks if b.outputs.start <= at < b.outputs.stop)
-        gram = self._gram(block)
+        gram = self._exact(block).gram
+        assert gram is not None
         if gram.ndim == 1:
             root = np.diag(np.sqrt(gram))
         else:
@@ -174,13 +190,13 @@ class LayerProduct:
             root = np.sqrt(np.maximum(eigenvalues, 0.0))[:, None] * vectors.T
         return Product(root, self.weight.T if output is None else self.weight[at])
 
-    def _gram(self, block: Block) -> Floats:
-        if block.gram is None:
+    def _exact(self, block: Block) -> Block:
+        if block.products is None and block.inputs is None:
             raise ValueError(
                 f"{self.name} has no Gram matrix of its inputs: {len(block.squares)}^2 numbers did "
                 "not fit; raise memory= of layer_products, or ask for fewer layers with exclude="
             )
-        return block.gram
+        return block
 
 
 def layer_products(
@@ -282,26 +298,18 @@ class _Sums:
         self.site, self.gram = site, gram
         self.outputs = len(rows(site, np.empty(tuple(weight.shape), np.bool_)))
         self.count = 0
-        self.blocks: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.blocks: dict[tuple[int, int], _Block] = {}
 
     def add(self, read: Read) -> None:
         stop = self.outputs if read.stop is None else read.stop
-        place = (read.start, stop)
-        squares, gram = self.blocks.get(place, (0.0, None))
+        block = self.blocks.setdefault((read.start, stop), _Block(self.gram))
         if read.counts is not None:
-            squares = squares + read.counts.double()
-            gram = squares if self.gram else None
+            block.count(read.counts.double())
         else:
             for part in read.rows():
-                wide = part.double()
-                squares = squares + torch.einsum("ij,ij->j", wide, wide)
-                if self.gram and gram is None:
-                    gram = wide.T @ wide
-                elif self.gram:
-                    gram.addmm_(wide.T, wide)
+                block.add(part.double())
         if read.start == 0:
             self.count += read.size
-        self.blocks[place] = (squares, gram)
 
     def product(self, name: str, weight: Any) -> LayerProduct:
         if not self.blocks:
@@ -309,11 +317,42 @@ class _Sums:
                 f"{name} was not met when the module was run on X, so its inputs are not known: "
                 f"leave it out with exclude={name!r}"
             )
-        blocks = [
-            Block(slice(*place), to_numpy(squares), None if gram is None else to_numpy(gram))
-            for place, (squares, gram) in sorted(self.blocks.items())
-        ]
+        blocks = [block.told(slice(*place)) for place, block in sorted(self.blocks.items())]
         return LayerProduct(self.site._replace(name=name), to_numpy(weight), self.count, blocks)
+
+
+class _Block:
+    """Sums over the rows of the inputs that some outputs see; the rows while they are few."""
+
+    def __init__(self, gram: bool) -> None:
+        self.gram = gram
+        self.squares: Any = 0.0
+        self.products: Any = None
+        self.inputs: list[Any] = []
+
+    def count(self, counts: Any) -> None:
+        """Take a look-up: how often each row of the weight is read."""
+        self.squares = self.squares + counts
+        self.products = self.squares if self.gram else None
+
+    def add(self, rows: Any) -> None:
+        self.squares = self.squares + torch.einsum("ij,ij->j", rows, rows)
+        if not self.gram:
+            return
+        if self.products is None:
+            self.inputs.append(rows)
+            if sum(map(len, self.inputs)) < rows.shape[1]:
+                return
+            rows = torch.cat(self.inputs)
+            self.inputs.clear()
+            self.products = rows.T @ rows
+        else:
+            self.products.addmm_(rows.T, rows)
+
+    def told(self, outputs: slice) -> Block:
+        inputs = to_numpy(torch.cat(self.inputs)) if self.inputs else None
+        products = None if self.products is None else to_numpy(self.products)
+        return Block(outputs, to_numpy(self.squares), products, inputs)
 
 
 def _fitting(pruned: Mapping[str, list[Site]], weights: Tensors, room: int) -> set[str]:

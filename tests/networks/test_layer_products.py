@@ -39,6 +39,19 @@ def test_layer_is_row_by_row_the_optimal_draw(network, place):
         np.testing.assert_allclose(row / row.sum(), p, rtol=EXACT, atol=ULPS)
 
 
+@pytest.mark.parametrize("batch", [8, 50])
+@pytest.mark.parametrize("samples", [1, 10, 63, 64, 65, 200])
+def test_inputs_are_kept_while_they_are_fewer_than_columns(network, samples, batch):
+    X = DIGITS.X[:samples]
+    layer = networks.layer_products(network, X, batch=batch)["0.weight"]
+    (block,) = layer.blocks
+    assert (block.inputs is not None) == (samples < 64) == (block.products is None)
+    np.testing.assert_allclose(block.gram, X.T @ X, rtol=EXACT, atol=EXACT)
+    mask = np.random.default_rng(samples).random(layer.weight.shape) < 0.2
+    lost = X @ ((mask - 1.0) * layer.weight).T
+    np.testing.assert_allclose(layer.squared_errors(mask), (lost**2).sum(axis=0), rtol=EXACT)
+
+
 def test_the_moment_of_a_layer_is_certified_by_simulated_masks(network):
     """Each row draws its own mask; real activations of the digits; significance 1e-9."""
     H, W = inputs(network, 2), network[2].weight.detach().numpy()
