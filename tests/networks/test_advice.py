@@ -68,7 +68,7 @@ CHOSEN = (
     "who_digits",
 )
 # Grids and scores whose networks are scored in seconds; the Jacobian's are left out.
-UNSEEN = ("unseen_fashion_mnist",)
+LATER = ("unseen_fashion_mnist",)
 CELLS = [
     (condition, gap)
     for path in ("grid_fc_fashion_mnist", "grid_vgg_fashion_mnist", "grid_resnet_fashion_mnist")
@@ -123,15 +123,16 @@ def test_the_rule_on_the_cells_that_it_was_chosen_on(name):
 
 
 def test_how_often_the_rule_is_right():
-    """What docs/results says of it, misses included; the last line counts."""
+    """What docs/results says of it, misses included."""
     page = (RESULTS / "README.md").read_text()
-    for label, names in (("rule was chosen on", CHOSEN), ("was not chosen on", UNSEEN)):
+    for label, names in (("rule was chosen on", CHOSEN), ("came after it", LATER)):
         cells = [cell for name in names for cell in told(name)]
         counts = [
             f"{sum(cell.right for cell in part)} of {len(part)}"
             for part in ([c for c in cells if c.kind == kind] for kind in ("decided", "even"))
         ]
-        assert re.search(rf"\|[^|]* {label}[^|]* \| {counts[0]} \| {counts[1]} \|", page), counts
+        row = rf"\|[^|]* {label}[^|]* \| {counts[0]}[^|]* \| {counts[1]} \|"
+        assert re.search(row, page), counts
 
 
 def test_strength_tells_more_than_anything_else():
@@ -154,9 +155,9 @@ def test_the_rule_is_a_comparison_of_strengths():
 
     # Weak masks count alike, and so do strong ones.
     assert verdict(0, 0.06) == verdict(10, 1e9) == "same"
-    assert verdict(0, 0.12) == verdict(1, 2) == "draw"
-    assert verdict(0.12, 0) == verdict(2, 1) == "top"
-    assert verdict(1, 1.9) == verdict(1.9, 1) == "same"
+    assert verdict(0, 0.1) == verdict(1, 1.6) == "draw"
+    assert verdict(0.1, 0) == verdict(1.6, 1) == "top"
+    assert verdict(1, 1.4) == verdict(1.4, 1) == "same"
     # What is not learnt in few steps is in many.
     assert [verdict(0.01, 0.03, steps=n) for n in (100, 1000)] == ["same", "draw"]
     # Top-k that spoils a layer loses to what is learnt, and not to what is not.
