@@ -72,7 +72,13 @@ ROOMS: dict[str, dict[str, tuple[str, ...]]] = {
         "pruning/patterns.py": ("patterns",),
         "checkpoints/semi_structured.py": ("prune_patterns",),
         "parallel/blockwise.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
-        "inclusion/checked.py": ("sampling_replayed", "sampling", "inclusion", "sampling_laws"),
+        "inclusion/checked.py": (
+            "sampling_replayed",
+            "sampling",
+            "inclusion",
+            "sampling_laws",
+            "processors",
+        ),
     },
     "measures": {
         "intervals.py": ("intervals",),
