@@ -280,3 +280,14 @@ def test_bad_draws_and_prices():
         bounds.label_price(1.5)
     with pytest.raises(ValueError, match="X must have an entry"):
         bounds.collinearity_price(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("largest", [1e-140, 1e140])
+def test_the_ends_of_the_range_belong_to_it(largest):
+    X = np.array([[1.0, 0.0], [0.5, 0.25]])
+    w0 = [1.0, 1.0]
+    p = probabilities.anticipated(X * largest, w0, time=1.0 / largest**2)
+    assert p.sum() == pytest.approx(1.0, rel=EXACT)
+    beyond = np.nextafter(largest, np.log10(largest) * np.inf)
+    with pytest.raises(ValueError, match="largest entry in"):
+        probabilities.anticipated(X * beyond, w0, time=1.0 / largest**2)

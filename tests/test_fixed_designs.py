@@ -7,15 +7,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import reference
+import scipy.optimize
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lth_sketch import Product, moments, montecarlo, probabilities, sampling, simulations
-from lth_sketch.inclusion import hybrid
+from lth_sketch.inclusion import conditional, hybrid
 from lth_sketch.kernels import fixed
 from lth_sketch.testing import enumerate_masks, products, squared_errors
-from lth_sketch.tolerances import EPS, EXACT
+from lth_sketch.tolerances import EPS, EXACT, QUADRATURE
 
 DESIGNS = ["hybrid", "pivotal", "conditional"]
 # Each statistical test below errs with probability 1e-9 at most.
@@ -64,6 +65,18 @@ def test_inclusions_of_a_conditional_draw_of_many():
     ]
     own = probabilities.inclusion(p, 90, design="conditional")
     np.testing.assert_allclose(own[::7], exact, rtol=EXACT)
+
+
+@pytest.mark.parametrize(("n", "pi"), [(400, 0.5), (900, 0.1), (3000, 0.01), (5, 0.4), (60, 0.5)])
+def test_a_conditional_law_has_as_many_nodes_as_values(n, pi):
+    """Those below the tail of exp(-40) by Bernstein's inequality, or all n + 1 and one more."""
+    _, u = next(conditional.nodes(np.full(n, pi), int(n * pi)))
+    z = u[0] * (1 - pi) / (pi * (1 - u[0]))
+    count = np.pi / np.angle(z)
+    variance = n * pi * (1 - pi)
+    tail = scipy.optimize.brentq(lambda t: t * t / 2 / (variance + t / 3) - 40.0, 1.0, 1e4)
+    least = min(n + 2, tail + 4)
+    assert count == pytest.approx(2 * np.ceil(least / 2), rel=QUADRATURE)
 
 
 @given(st.lists(st.integers(1, 12), min_size=2, max_size=7), st.data())

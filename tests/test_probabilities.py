@@ -114,3 +114,11 @@ def test_leverage_counts_no_direction_that_rounding_made(shape):
     basis = np.linalg.svd(A)[2][:3]
     expected = (basis**2).sum(axis=0) / 3
     np.testing.assert_allclose(probabilities.leverage(A), expected, rtol=EXACT)
+
+
+def test_a_factor_too_large_is_told_in_gibibytes(monkeypatch):
+    monkeypatch.setattr(probabilities, "FACTOR_ENTRIES", 3 * 2**4)
+    with pytest.raises(
+        ValueError, match=r"needs a factor of 7 x 8 .*\(4\.17e-07 GiB, limit 3\.58e-07"
+    ):
+        probabilities.leverage(np.ones((7, 8)))
