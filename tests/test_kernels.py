@@ -116,6 +116,9 @@ def test_products_reach_what_divisions_reach(dtype, scale):
             indices = np.empty(30, np.int64)
             count = draws.reaching(near, uniforms, tau, 7, indices)
             assert list(indices[:count] - 7) == reached
+            marks = np.ones(30, np.bool_)
+            draws.mark_reaching(near, uniforms, tau, marks)
+            assert list(np.flatnonzero(marks)) == reached
     # Only then there is something to be seen.
     assert differ > 0 or dtype is np.float32
 

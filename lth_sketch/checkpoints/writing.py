@@ -281,12 +281,12 @@ def _by_ranks(
 ) -> None:
     uniforms = streams.generator(work.seeds[order.piece.group], b).random(len(p))
     if order.design == "poisson":
-        _reach(p, uniforms, order.tau, marks)
+        draws.mark_reaching(p, uniforms, order.tau, marks)
         return
-    _reach(p, uniforms, order.low, marks)
+    draws.mark_reaching(p, uniforms, order.low, marks)
     if order.low < order.high:
         sure = np.empty(len(p), bool)
-        _reach(p, uniforms, order.high, sure)
+        draws.mark_reaching(p, uniforms, order.high, sure)
         positions = np.flatnonzero(marks & ~sure)
         doubts.append(
             (b * order.piece.block + positions, p[positions] / (1.0 - uniforms[positions]))
@@ -298,12 +298,6 @@ def _by_ranks(
     marks[at[ranks == order.low]] = False
     last = first + len(p)
     marks[[i - first for i in order.accepted if first <= i < last]] = True
-
-
-def _reach(p: Array, uniforms: Floats, tau: float, out: Array) -> None:
-    """Mark where the rank ``p / (1 - u)`` is at least tau, as its division says."""
-    if magnitudes.keep_ranks(p, uniforms, tau, out):
-        np.greater_equal(p / (1.0 - uniforms), tau, out=out)
 
 
 def _content(work: Work, part: Block, dtype: str, marks: Array, weights: Array | None) -> Array:

@@ -338,19 +338,35 @@ def inverted(p: Array, tau: float, indices: Integers, weights: Array) -> None:
 
 
 @compiled
-def reaching(p: Array, uniforms: Floats, tau: float, first: int, indices: Integers) -> int:
-    """List the entries whose rank ``p / (1 - v)`` reaches `tau`, counted from `first`.
+def reaches(p: float, uniform: float, tau: float) -> tuple[bool, bool]:
+    """Return whether ``p >= tau (1 - u)``, and whether a division is to decide on the rank."""
+    level = tau * (1.0 - uniform)
+    return p >= level, abs(p - level) <= NEAR * level
 
-    Returns their number; all arrays are (d,). Products decide, and divisions where one is in doubt.
-    """
+
+@compiled
+def mark_reaching(p: Array, uniforms: Floats, tau: float, out: Array) -> None:
+    """Mark the entries whose rank ``p / (1 - u)`` reaches `tau`; all arrays are (d,)."""
+    doubts = 0
+    for i in range(len(p)):
+        keep, doubt = reaches(np.float64(p[i]), uniforms[i], tau)
+        out[i] = keep
+        doubts += int(doubt)
+    if doubts or tau < TINY:
+        for i in range(len(p)):
+            out[i] = np.float64(p[i]) / (1.0 - uniforms[i]) >= tau
+
+
+@compiled
+def reaching(p: Array, uniforms: Floats, tau: float, first: int, indices: Integers) -> int:
+    """List what `mark_reaching` marks, counted from `first`; return how many they are."""
     kept = doubts = 0
     for i in range(len(p)):
-        value = np.float64(p[i])
-        level = tau * (1.0 - uniforms[i])
         # Written always, and over again until it is kept: no branch to be predicted.
         indices[kept] = first + i
-        kept += int(value >= level)
-        doubts += int(abs(value - level) <= NEAR * level)
+        keep, doubt = reaches(np.float64(p[i]), uniforms[i], tau)
+        kept += int(keep)
+        doubts += int(doubt)
     if doubts or tau < TINY:
         kept = 0
         for i in range(len(p)):

@@ -18,9 +18,13 @@ LINE, AHEAD = 8, 1024
 GRIDS = (35, 71, 107)
 INFINITE = 0x7FF << 52
 
+# What rounds to each grid, and how many units of each there are, with the bits of what is left.
+Units = tuple[float, float, float]
+Counts = tuple[int, int, int, int]
+
 
 @compiled
-def grids(exponent: int) -> tuple[float, float, float]:
+def grids(exponent: int) -> Units:
     """Return what rounds numbers up to 2^exponent to the grids when it is added, see `counted`."""
     top = exponent + 52
     return (
@@ -31,13 +35,13 @@ def grids(exponent: int) -> tuple[float, float, float]:
 
 
 @compiled
-def counted(x: float, grids: tuple[float, float, float]) -> tuple[int, int, int, int]:
+def counted(x: float, units: Units) -> Counts:
     """Return bits that count how many units of each grid add up to `x`, and the bits of the rest.
 
     Adding and subtracting 1.5 * 2^k rounds to a multiple of 2^(k - 52), which the last bits of the
     first result count. Sums of these integers are exact, in any order, up to multiples of 2^64.
     """
-    one, two, three = grids
+    one, two, three = units
     shifted = x + one
     first = int(np.float64(shifted).view(np.int64))
     x -= shifted - one
@@ -50,23 +54,19 @@ def counted(x: float, grids: tuple[float, float, float]) -> tuple[int, int, int,
 
 
 @compiled
-def beyond(
-    total: tuple[int, int, int, int], terms: int, grids: tuple[float, float, float]
-) -> tuple[int, int, int, int]:
+def without_zeros(counts: Counts, terms: int, units: Units) -> Counts:
     """Take the bits of so many zeros from a sum of what `counted` returns."""
-    one, two, three = grids
+    one, two, three = units
     return (
-        total[0] - terms * int(np.float64(one).view(np.int64)),
-        total[1] - terms * int(np.float64(two).view(np.int64)),
-        total[2] - terms * int(np.float64(three).view(np.int64)),
-        total[3],
+        counts[0] - terms * int(np.float64(one).view(np.int64)),
+        counts[1] - terms * int(np.float64(two).view(np.int64)),
+        counts[2] - terms * int(np.float64(three).view(np.int64)),
+        counts[3],
     )
 
 
 @compiled
-def survey(
-    p: Array, bits: Array, exponent: int | None
-) -> tuple[float, float, int, tuple[int, int, int, int]]:
+def survey(p: Array, bits: Array, exponent: int | None) -> tuple[float, float, int, Counts]:
     """Return the sum of `p`, its entry of the largest bit pattern, how many are not zero, and more.
 
     `bits` is `p` seen as unsigned integers. Among entries >= 0 their order is that of the numbers;
@@ -80,11 +80,11 @@ def survey(
     largest = bits[0]
     nonzero = first = second = third = left = 0
     sums = np.zeros(LANES)
-    line = p.reshape(1, len(p))
+    row = p.reshape(1, len(p))
     whole = len(p) - len(p) % LANES
     for start in range(0, whole, LANES):
         for k in range(0, LANES, LINE):
-            prefetch(line, 0, start + k + AHEAD)
+            prefetch(row, 0, start + k + AHEAD)
         for k in range(LANES):
             i = start + k
             # Python's own numbers grow to infinity without a word.
@@ -99,31 +99,24 @@ def survey(
                 third += three
                 left |= rest
     for i in range(whole, len(p)):
-        value = float(p[i])
-        sums[i - whole] += value
+        sums[i - whole] += float(p[i])
         largest = max(largest, bits[i])
         nonzero += int(bits[i] != 0)
-        if exponent is not None:
-            one, two, three, rest = counted(value, units)
-            first += one
-            second += two
-            third += three
-            left |= rest
     total = 0.0
     for k in range(LANES):
         total += float(sums[k])
     last = np.empty(1, bits.dtype)
     last[0] = largest
-    parts = (first, second, third, left)
+    counts = (first, second, third, left)
     if exponent is not None:
-        parts = beyond(parts, len(p), units)
-    return total, float(last.view(p.dtype)[0]), nonzero, parts
+        counts = without_zeros(counts, whole, units)
+        end = exact(p[whole:], math.inf, exponent)[0]
+        counts = (counts[0] + end[0], counts[1] + end[1], counts[2] + end[2], counts[3] | end[3])
+    return total, float(last.view(p.dtype)[0]), nonzero, counts
 
 
 @compiled
-def exact(
-    p: Array, tau: float, exponent: int
-) -> tuple[tuple[int, int, int, int], int, float, float]:
+def exact(p: Array, tau: float, exponent: int) -> tuple[Counts, int, float, float]:
     """Add the entries below `tau` up exactly.
 
     Parameters
@@ -150,7 +143,7 @@ def exact(
     # Among numbers >= 0 the order of their bits is theirs.
     largest, smallest = 0, INFINITE
     for i in range(len(p)):
-        value = np.float64(p[i])
+        value = float(p[i])
         below = value < tau
         count += int(not below)
         smallest = min(smallest, INFINITE if below else int(np.float64(value).view(np.int64)))
@@ -162,7 +155,7 @@ def exact(
         third += three
         left |= rest
     return (
-        beyond((first, second, third, left), len(p), units),
+        without_zeros((first, second, third, left), len(p), units),
         count,
         float(np.int64(largest).view(np.float64)),
         float(np.int64(smallest).view(np.float64)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lth_sketch.kernels._jit import compiled
-from lth_sketch.validation import Array, Floats, Integers
+from lth_sketch.validation import Array, Integers
 
 # Everything but the sign of a number of 16 and of 32 bits.
 SIZE = np.uint16(0x7FFF)
@@ -16,8 +16,6 @@ FRACTION = 62
 TOGETHER = 16
 NOWHERE = np.uint64(1 << 63)
 BELOW = (1 << FRACTION) - 1
-# Products this close, relatively, to what they are compared with are left to a division.
-NEAR = 2.0**-50
 
 
 @compiled
@@ -152,18 +150,6 @@ def keep_32(bits: Array, threshold: int, ties: int, out: Array) -> tuple[int, in
                 kept += 1
                 ties -= 1
     return kept, ties
-
-
-@compiled
-def keep_ranks(p: Array, uniforms: Floats, tau: float, out: Array) -> int:
-    """Mark where ``p / (1 - u) >= tau``, by products; return how many a division has to decide."""
-    near = 0
-    for i in range(len(p)):
-        level = tau * (1.0 - uniforms[i])
-        value = np.float64(p[i])
-        out[i] = value >= level
-        near += int(abs(value - level) <= NEAR * level)
-    return near
 
 
 @compiled

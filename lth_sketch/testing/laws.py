@@ -33,7 +33,7 @@ def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tu
         Weights >= 0, normalised here.
     s : int
         Number of draws.
-    design : {"multinomial", "poisson", "systematic", "top"}
+    design : {"multinomial", "poisson", "systematic", "hybrid", "pivotal", "conditional", "top"}
         As in `sampling.draw`. The weights of a "priority" sample vary continuously: its law has no
         list.
 
@@ -47,7 +47,8 @@ def enumerate_masks(p: npt.ArrayLike, s: int, design: str = "multinomial") -> tu
     Raises
     ------
     ValueError
-        If the law has more outcomes than can be listed, or an argument does not fit.
+        If the law has more outcomes than can be listed, p spans too many orders of magnitude for
+        their masks, or an argument does not fit.
 
     Examples
     --------
